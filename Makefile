@@ -1,0 +1,32 @@
+# The words of this repository. What takes more than a line lives in deploy/make.
+
+.PHONY: help up down test check fmt lint proto sqlx
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## install what is missing, build, start Turnpike on port 4000 (PORT=…) and say how to call it
+	@deploy/make/up
+
+down: ## stop what `make up` started
+	@deploy/make/down
+
+test: ## run every test, with private servers of its own
+	@deploy/make/test
+
+check: ## what the CI asks before the tests: format and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## lints, with the fixes that clippy knows applied
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+
+proto: ## write the generated gRPC code anew
+	TURNPIKE_REGENERATE=1 cargo test -p proto --test generated
+
+sqlx: ## check the queries against the migrations, and write control-plane/.sqlx anew
+	@deploy/make/sqlx

@@ -1,0 +1,246 @@
+//! What differs from LiteLLM beside keys and endpoints, on purpose or so far.
+//!
+//! Only a list for readers. Where LiteLLM's behaviour is unsafe or loses money, the safe one is chosen.
+
+use super::endpoints::State;
+
+/// One behaviour.
+#[derive(Clone, Copy, Debug)]
+pub struct Behaviour {
+    /// What it is about.
+    pub topic: &'static str,
+    /// What LiteLLM does; empty where nothing is to be compared.
+    pub litellm: &'static str,
+    /// How far ours is there; for those that differ, what we do and why.
+    pub state: State,
+}
+
+const fn differs(topic: &'static str, litellm: &'static str, ours: &'static str) -> Behaviour {
+    Behaviour { topic, litellm, state: State::Differs(ours) }
+}
+
+const fn works(topic: &'static str, litellm: &'static str) -> Behaviour {
+    Behaviour { topic, litellm, state: State::Works }
+}
+
+const fn later(topic: &'static str, litellm: &'static str, ours: &'static str) -> Behaviour {
+    Behaviour { topic, litellm, state: State::NotYet(ours) }
+}
+
+/// All behaviours worth naming.
+pub static BEHAVIOURS: &[Behaviour] = &[
+    // A call.
+    differs(
+        "Malformed JSON with a wrong key",
+        "400 for the JSON",
+        "401: the key is looked at first, and the body of somebody unknown is not read",
+    ),
+    differs(
+        "Duplicate keys in a body",
+        "the last one counts",
+        "400 for those that the gateway reads, because gateway and provider could read different ones",
+    ),
+    differs(
+        "`mock_testing_*` from clients",
+        "400 unless a setting allows them",
+        "400 always; a deployment's `mock_response` works, a caller's own where key or team metadata allows it",
+    ),
+    later(
+        "Headers about spend and limits of a key",
+        "`x-litellm-key-spend`, `x-litellm-key-max-budget`, `x-ratelimit-*` of the gateway",
+        "come with budgets and limits; the provider's own `x-ratelimit-*` are passed on",
+    ),
+    differs(
+        "Cost that a provider reports",
+        "taken for OpenRouter and some others",
+        "the price table's, so that all spend is counted alike; the reported figure is not used yet",
+    ),
+    differs(
+        "Failed attempts",
+        "one row for the call",
+        "a row of its own for each call to a provider, refused ones at no cost",
+    ),
+    differs(
+        "A timeout or a connection that breaks after the call was sent",
+        "booked as nothing",
+        "booked with an estimate of the prompt, flagged, because the provider may have worked on it",
+    ),
+    differs("`/metrics`", "on the main port", "on a port of its own, `--metrics-port`, off unless given"),
+    differs(
+        "An error within a stream",
+        "an event in the envelope, no `[DONE]`",
+        "the same; what the provider said is scrubbed of credentials first",
+    ),
+    // Administration.
+    differs(
+        "A key that a user below admin makes",
+        "without a list of models it may call what the user may",
+        "inherits the list, the budget and the routes of the key that made it: nobody grants what they do not have",
+    ),
+    differs(
+        "Keys that a team admin makes for somebody else",
+        "act with that user's role",
+        "only for members of the team, and they call models only: a key for a proxy admin would be a proxy admin",
+    ),
+    differs(
+        "How long a key of a user lives",
+        "as asked",
+        "no longer than the key that made it, nor faster than its limits",
+    ),
+    differs("A key without an owner", "may make keys", "may not: there is nobody whose rights would bound them"),
+    differs("`/spend/logs` with one date", "both dates or neither", "the one date filters"),
+    differs("Keys in `/user/info` and `/team/info`", "all", "the first 1,000"),
+    differs(
+        "`allowed_routes` of a key",
+        "refused with `detail` alone",
+        "the same rules and text; on model calls in the envelope",
+    ),
+    // The file.
+    differs(
+        "A key that nobody knows",
+        "ignored",
+        "named with its path and the nearest known name, because a typo in a limit is an open door",
+    ),
+    differs(
+        "A setting without effect",
+        "",
+        "named at the start, with the reason; one that restricts and is not enforced stops the start unless `general_settings.allow_unenforced` is set",
+    ),
+    differs(
+        "An entry of `model_list` that cannot be served",
+        "skipped with a log line",
+        "stops the start, with all problems listed at once",
+    ),
+    differs(
+        "A deployment whose key is not set",
+        "calls fail",
+        "the deployment is left out, with a warning, until the variable is set",
+    ),
+    differs(
+        "Numbers and words in YAML",
+        "`yes`, `no`, `on`, `off` are flags and `1e-6` is text (YAML 1.1)",
+        "YAML 1.2: `1e-6` is a number; the four words are flags only where a flag is expected",
+    ),
+    differs(
+        "A key given twice in one mapping",
+        "the last one counts",
+        "an error, because one of the two was meant to be something else",
+    ),
+    differs(
+        "Generated deployment ids",
+        "a hash over the resolved parameters",
+        "a hash over the parameters as written, so rotating a key behind a reference keeps the id; the ids are not LiteLLM's",
+    ),
+    differs(
+        "An `organization` list",
+        "several deployments share one id",
+        "each has its own id: the first as generated, the others with an index behind it",
+    ),
+    differs("Two equal entries of `model_list`", "share one id", "each has its own id, and its share of the calls"),
+    works("References", "`os.environ/NAME` as a whole value, anywhere"),
+    works("`include`", "lists are appended, other keys overwritten"),
+    works("Bare model names", "`gpt-4o` is OpenAI's"),
+    later(
+        "Providers that do not speak OpenAI's API",
+        "about a hundred",
+        "Anthropic, Bedrock, Gemini, Vertex AI, Cohere and others stop the start, named as not built yet",
+    ),
+    // Keys.
+    works("Stored keys", "SHA-256 in hex of `sk-…`; imported keys keep working"),
+    differs(
+        "A short master key such as `sk-1234`",
+        "refuses to start",
+        "starts with a loud warning, because every tutorial uses it; no master key at all takes the flag `--insecure-no-auth`",
+    ),
+    differs(
+        "A change or a block of a key, team or model",
+        "takes effect when caches expire, up to a minute",
+        "holds on every connected data plane within a second, and a new key works on its first use",
+    ),
+    differs(
+        "A model that a key or team may not use",
+        "",
+        "403 `key_model_access_denied` or `team_model_access_denied`, and the message names the allowed models",
+    ),
+    differs("Licence", "paid features ask for one", "every feature is included; licence keys are accepted and ignored"),
+    later(
+        "A value above `upperbound_key_generate_params`",
+        "refused with 400",
+        "will be clamped to the bound; `on_upperbound: reject` will answer 400",
+    ),
+    // Calls.
+    differs(
+        "`api_base` and other upstream-choosing parameters from clients",
+        "`api_key` is accepted, others on opt-in",
+        "refused: a client cannot choose host, credential or path",
+    ),
+    differs(
+        "The database is away",
+        "calls may fail",
+        "data planes serve from their snapshot, also after a restart of their own",
+    ),
+    works(
+        "Response headers",
+        "`x-litellm-model-id`, `x-litellm-model-api-base`, `x-litellm-response-cost`, `x-litellm-call-id` and others",
+    ),
+    works("Error envelope", "`error` with `message`, `type`, `param`, `code`"),
+    works("Unknown fields of requests and answers", "pass through"),
+    differs(
+        "Usage in streams",
+        "asked for only by setting",
+        "always asked for where the provider accepts it, and hidden from clients that did not ask, so that spend is exact",
+    ),
+    differs(
+        "A client that leaves",
+        "spend is lost or estimated",
+        "the provider is read on for a bounded time, then tokens are estimated and the row flagged",
+    ),
+    later("Fallbacks and cooldowns", "", "a failed call is retried on other deployments of the same model"),
+    later(
+        "Routing by tags",
+        "an unknown tag falls to `default`",
+        "a tag that only unusable deployments carry will be refused, never served by another pool; callers will narrow their team's pool, never leave it",
+    ),
+    later(
+        "Response cache",
+        "entries are shared between tenants",
+        "entries will be separate per tenant unless `cache_params.shared: true`",
+    ),
+    // Money.
+    differs(
+        "A model without a known price",
+        "booked as zero",
+        "booked as unknown, and shown so; `general_settings.on_unknown_price: deny` refuses the call, because zero hides money",
+    ),
+    differs(
+        "Spend after a crash",
+        "what was queued in memory is lost",
+        "every call is booked exactly once, from a spool on disk",
+    ),
+    differs("Money", "floats", "whole billionths of a dollar; the API shows floats"),
+    later(
+        "A budget that is spent",
+        "422, in older versions 400",
+        "will be 429 `budget_exceeded`; `budget_exceeded_status_code` will change it",
+    ),
+    // Limits and guards.
+    later(
+        "Rate limits",
+        "fixed windows; under usage-based routing a limit of N admits N-1",
+        "will be sliding windows, with the real time left in `retry-after`; N will admit N",
+    ),
+    later(
+        "`enforced_params`",
+        "500, and one key's list leaks to others",
+        "will be 401 with the documented message, and lists stay apart",
+    ),
+    later(
+        "Blocked customers",
+        "enforced only with a callback, unblocked only in memory",
+        "will be enforced always, and unblocked in the database",
+    ),
+    later("`hide_secrets`", "replaces with `[REDACTED]`", "will do the same"),
+    later("`LiteLLMRoutes.<group>` in lists of routes", "not expanded everywhere", "will expand everywhere"),
+    later("`default_team_settings` for a team without a row", "", "will hold"),
+    later("IP allow-list", "exact texts", "will take ranges as well"),
+];

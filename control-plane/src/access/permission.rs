@@ -1,0 +1,207 @@
+//! Who may do what. Pure: what the decision needs is in the actor and the subject.
+
+use super::authenticate::AccessError;
+use super::{Actor, Role};
+use crate::keys::Key;
+use crate::teams::{Standing, Team};
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permission {
+    CreateKey,
+    ReadKey,
+    ChangeKey,
+    DeleteKey,
+    BlockKey,
+    CreateTeam,
+    ReadTeam,
+    ChangeTeam,
+    DeleteTeam,
+    BlockTeam,
+    CreateUser,
+    ReadUser,
+    ReadModel,
+    ReadSpend,
+    ReadFleet,
+}
+
+/// With what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    /// Not known yet: whether there is anything of the kind with which the actor may.
+    Anything,
+    /// A key, and its team where that has a row.
+    Key(&'a Key, Option<&'a Team>),
+    /// A key to be made for this user, and its team where that has a row.
+    NewKey {
+        user_id: Option<&'a str>,
+        team: Option<&'a Team>,
+    },
+    Team(&'a Team),
+    User(&'a str),
+}
+
+impl Actor {
+    /// Whether the actor may do this with that.
+    pub(crate) fn may(&self, permission: Permission, subject: &Subject<'_>) -> Result<(), AccessError> {
+        match self.role {
+            Role::ProxyAdmin => Ok(()),
+            Role::ProxyAdminViewer if permission.reads() => Ok(()),
+            Role::ProxyAdminViewer => Err(self.admins_only()),
+            Role::InternalUserViewer if !permission.reads() => Err(self.admins_only()),
+            Role::InternalUser | Role::InternalUserViewer => self.may_as_user(permission, subject),
+        }
+    }
+
+    /// The refusal of a route that the role cannot call at all.
+    pub(crate) fn admins_only(&self) -> AccessError {
+        AccessError::AdminsOnly { route: self.route.clone(), role: self.role, user_id: self.user_id.clone() }
+    }
+
+    fn may_as_user(&self, permission: Permission, subject: &Subject<'_>) -> Result<(), AccessError> {
+        match permission {
+            Permission::CreateTeam | Permission::CreateUser | Permission::ReadFleet => Err(self.admins_only()),
+            Permission::DeleteTeam | Permission::BlockTeam => match subject {
+                Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
+                _ => Err(self.admins_only()),
+            },
+            Permission::ReadModel => Ok(()),
+            Permission::ReadSpend => match subject {
+                Subject::Team(team) => self.may_see_spend_of(team),
+                _ => Ok(()),
+            },
+            Permission::CreateKey
+            | Permission::ReadKey
+            | Permission::ChangeKey
+            | Permission::DeleteKey
+            | Permission::BlockKey
+            | Permission::ReadTeam
+            | Permission::ChangeTeam
+            | Permission::ReadUser => match subject {
+                Subject::Anything => Ok(()),
+                Subject::Key(key, team) => self.may_with_key(permission, key, *team),
+                Subject::NewKey { user_id, team } => self.may_make_key(*user_id, *team),
+                Subject::Team(team) => self.may_with_team(permission, team),
+                Subject::User(user_id) => self.may_see_user(user_id),
+            },
+        }
+    }
+
+    fn may_with_key(&self, permission: Permission, key: &Key, team: Option<&Team>) -> Result<(), AccessError> {
+        let own = self.user_id.is_some() && key.user_id == self.user_id;
+        let made = self.user_id.is_some() && key.created_by == self.user_id;
+        let standing = team.map_or(Standing::Outside, |team| self.stands_in(team));
+        let allowed = match permission {
+            Permission::ReadKey => own || self.key_hash() == Some(key.hash) || standing != Standing::Outside,
+            Permission::ChangeKey => match key.team_id {
+                Some(_) => standing == Standing::Admin || self.granted(team, "/key/update"),
+                None => own && made,
+            },
+            Permission::DeleteKey => own || standing == Standing::Admin || self.granted(team, "/key/delete"),
+            Permission::BlockKey => standing == Standing::Admin,
+            _ => false,
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(AccessError::Forbidden(format!(
+                "You are not allowed to access this key. Route={}. Your role={}. Your user_id={}",
+                self.route,
+                self.role.name(),
+                self.user_id.as_deref().unwrap_or("None"),
+            ))),
+        }
+    }
+
+    fn may_make_key(&self, user_id: Option<&str>, team: Option<&Team>) -> Result<(), AccessError> {
+        let Some(own) = self.user_id.as_deref() else {
+            return Err(AccessError::Forbidden(
+                "A key that belongs to no user cannot create keys. Use a key with a user_id, or the master key."
+                    .to_owned(),
+            ));
+        };
+        if let Some(team) = team {
+            return match self.stands_in(team) {
+                // For themselves, for members, or for nobody: never in the name of somebody who has no part in the team.
+                Standing::Admin if user_id.is_none_or(|id| id == own || team.standing(id) != Standing::Outside) => {
+                    Ok(())
+                }
+                Standing::Member if user_id == Some(own) && self.granted(Some(team), "/key/generate") => Ok(()),
+                Standing::Admin | Standing::Member | Standing::Outside => {
+                    Err(AccessError::TeamPermission { route: self.route.clone(), team_id: team.team_id.clone() })
+                }
+            };
+        }
+        match user_id == Some(own) {
+            true => Ok(()),
+            false => Err(AccessError::Forbidden(format!(
+                "User can only create keys for themselves. Got user_id={}, Your ID={own}",
+                user_id.unwrap_or("None"),
+            ))),
+        }
+    }
+
+    fn may_with_team(&self, permission: Permission, team: &Team) -> Result<(), AccessError> {
+        let in_team = self.key().is_some_and(|key| key.team_id.as_deref() == Some(&team.team_id));
+        let allowed = match permission {
+            Permission::ReadTeam => in_team || self.stands_in(team) != Standing::Outside,
+            // Team admins may change the fields that the operator lists (`team_admin_editable_team_fields`). That list
+            // is empty until the setting is honoured.
+            _ => false,
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(AccessError::Forbidden(format!(
+                "You are not allowed to access this team. Route={}. team_id={}. Your role={}",
+                self.route,
+                team.team_id,
+                self.role.name(),
+            ))),
+        }
+    }
+
+    fn may_see_spend_of(&self, team: &Team) -> Result<(), AccessError> {
+        match self.stands_in(team) == Standing::Admin || self.granted(Some(team), "/spend/logs") {
+            true => Ok(()),
+            false => Err(AccessError::Forbidden(format!("You may not see the spend of team_id={}.", team.team_id))),
+        }
+    }
+
+    fn may_see_user(&self, user_id: &str) -> Result<(), AccessError> {
+        match self.user_id.as_deref() == Some(user_id) {
+            true => Ok(()),
+            false => Err(AccessError::Forbidden(format!(
+                "key not allowed to access this user's info. user_id={user_id}, key's user_id={}",
+                self.user_id.as_deref().unwrap_or("None"),
+            ))),
+        }
+    }
+
+    /// What the actor is in a team.
+    fn stands_in(&self, team: &Team) -> Standing {
+        self.user_id.as_deref().map_or(Standing::Outside, |user_id| team.standing(user_id))
+    }
+
+    /// Whether the team lets its members do this with its keys, and the actor is one.
+    fn granted(&self, team: Option<&Team>, route: &str) -> bool {
+        team.is_some_and(|team| self.stands_in(team) != Standing::Outside && team.grants_members(route))
+    }
+}
+
+impl Permission {
+    fn reads(self) -> bool {
+        match self {
+            Self::ReadKey | Self::ReadTeam | Self::ReadUser | Self::ReadModel | Self::ReadSpend | Self::ReadFleet => {
+                true
+            }
+            Self::CreateKey
+            | Self::ChangeKey
+            | Self::DeleteKey
+            | Self::BlockKey
+            | Self::CreateTeam
+            | Self::ChangeTeam
+            | Self::DeleteTeam
+            | Self::BlockTeam
+            | Self::CreateUser => false,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One admin change: rows, audit and revision in one transaction, then the news.
+//!
+//! A handler begins a change, writes rows through it, notes each changed object, and commits. Committing writes the audit
+//! rows, moves the revision and tells the publisher, so none of them can be forgotten.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde_json::Value;
+use sqlx::{PgConnection, PgTransaction};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+
+use crate::access::Actor;
+use crate::app::App;
+use crate::audit::{self, Author, Entry, Noun};
+use crate::error::InputError;
+use crate::http::fields::{Field, Issue, Shape, optional, parameters};
+use crate::publish::feed::{self, Kind};
+
+/// A change that is being made. Dropped without [`Change::commit`], nothing happened.
+pub(crate) struct Change {
+    app: App,
+    author: Author,
+    tx: PgTransaction<'static>,
+    entries: Vec<Entry>,
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The revision at which it is in force.
+    pub(crate) revision: u64,
+    /// Connected data planes that did not have it when we stopped waiting, where the caller asked for their names.
+    pub(crate) late: Vec<String>,
+}
+
+/// How long an answer waits for the data planes: `?wait=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not at all.
+    None,
+    /// Up to half a second, which is plenty for those that are well.
+    Usual,
+    /// Up to two seconds, and names those that are late.
+    Applied,
+}
+
+impl Change {
+    /// Begins a change of this actor.
+    pub(crate) async fn begin(app: &App, actor: &Actor) -> sqlx::Result<Self> {
+        let tx = app.db.begin().await?;
+        Ok(Self { app: app.clone(), author: Author::of(actor), tx, entries: Vec::new() })
+    }
+
+    /// The transaction.
+    pub(crate) fn db(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Who makes the change.
+    pub(crate) fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// Notes an object that this change makes, changes or removes.
+    pub(crate) fn note(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// Commits, and waits for the data planes.
+    pub(crate) async fn commit(mut self, wait: Wait) -> sqlx::Result<Published> {
+        if self.entries.is_empty() {
+            // Nothing changed: a revision without a change would make every data plane read everything anew.
+            let (_, revision) = feed::current(&mut *self.tx).await?;
+            self.tx.commit().await?;
+            return Ok(Published { revision, late: Vec::new() });
+        }
+        let changes: Vec<_> = self.entries.iter().map(changed).collect();
+        // From here on other changes wait for this one, so that revisions are in the order of commits.
+        let revision = feed::record(&mut self.tx, &changes).await?;
+        audit::note(&mut self.tx, &self.author, &self.entries, revision).await?;
+        self.tx.commit().await?;
+        self.app.publisher.hint(revision);
+        let late = match wait {
+            Wait::None => Vec::new(),
+            Wait::Usual => {
+                self.app.publisher.applied(revision, Duration::from_millis(500)).await;
+                Vec::new()
+            }
+            Wait::Applied => self.app.publisher.applied(revision, Duration::from_secs(2)).await,
+        };
+        Ok(Published { revision, late })
+    }
+}
+
+fn changed(entry: &Entry) -> feed::Change {
+    let (kind, id) = match entry.noun {
+        Noun::Key => (Kind::Key, entry.id.clone()),
+        Noun::Team => (Kind::Team, entry.id.clone()),
+        Noun::User => (Kind::User, entry.id.clone()),
+        Noun::Config => (Kind::Settings, feed::SETTINGS_ID.to_owned()),
+    };
+    feed::Change { kind, id }
+}
+
+const WAIT: &[&[Field]] = &[&[optional(
+    "wait",
+    Shape::Choice(&["none", "applied"]),
+    "How long to wait for the data planes. `none`: not at all. `applied`: up to 2 s, naming late ones in the header \
+     `x-turnpike-late`. Absent: up to 0.5 s.",
+)]];
+
+impl<S: Sync> FromRequestParts<S> for Wait {
+    type Rejection = InputError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, InputError> {
+        let said = parts.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("wait="));
+        match said {
+            None | Some("") => Ok(Self::Usual),
+            Some("none") => Ok(Self::None),
+            Some("applied") => Ok(Self::Applied),
+            Some(other) => Err(InputError::Fields(vec![Issue {
+                kind: "literal_error",
+                loc: vec!["query".into(), "wait".into()],
+                msg: "Input should be 'none' or 'applied'".to_owned(),
+                input: Value::String(other.to_owned()),
+            }])),
+        }
+    }
+}
+
+impl IntoParams for Wait {
+    fn into_params(_place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        parameters(WAIT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::fixture::World;
+
+    #[tokio::test]
+    async fn an_answer_waits_as_it_is_told() {
+        let world = World::new().await;
+        for (query, status) in [("", 200), ("?wait=none", 200), ("?wait=applied", 200), ("?wait=forever", 422)] {
+            let answer = world.post(&format!("/key/generate{query}"), json!({})).await;
+            assert_eq!(answer.status, status, "{query}");
+            assert_eq!(answer.header("x-turnpike-revision").is_some(), status == 200);
+            assert_eq!(answer.header("x-turnpike-late"), None, "nobody is connected");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_change_has_one_revision_and_one_audit_row_per_object() {
+        let world = World::new().await;
+        let changes = (0..20).map(|number| world.post("/team/new", json!({"team_id": format!("t{number}")})));
+        let answers = futures_util::future::join_all(changes).await;
+        let mut revisions: Vec<u64> =
+            answers.iter().map(|answer| answer.header("x-turnpike-revision").unwrap().parse().unwrap()).collect();
+        revisions.sort_unstable();
+        assert_eq!(revisions, (1..=20).collect::<Vec<_>>());
+        assert_eq!(
+            world.count("audit_log a join change_log c on a.revision = c.revision and a.object_id = c.object_id").await,
+            20
+        );
+    }
+}

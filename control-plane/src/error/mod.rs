@@ -1,0 +1,120 @@
+//! Every refusal of the admin API as LiteLLM words it.
+//!
+//! Slices say what is wrong ([`AdminError`]); here alone that becomes a status and a body. LiteLLM has three envelopes,
+//! and an endpoint's own habit decides which `type` an error without one gets: that habit is the error type in the
+//! endpoint's signature ([`Generic`], [`AuthStyle`], [`SpendStyle`], [`Plain`]).
+
+mod envelope;
+mod refusals;
+
+use axum::response::{IntoResponse, Response};
+
+pub(crate) use envelope::Envelope;
+pub(crate) use refusals::{ErrorBody, IssuesBody, Refusals};
+
+use crate::access::AccessError;
+use crate::http::fields::Issue;
+use crate::keys::KeyError;
+use crate::models::ModelError;
+use crate::spend::SpendError;
+use crate::teams::TeamError;
+use crate::users::UserError;
+
+/// What can be wrong with an admin call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Team(#[from] TeamError),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Spend(#[from] SpendError),
+    #[error("the database")]
+    Database(#[from] sqlx::Error),
+}
+
+/// What can be wrong with the form of a call.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error("Invalid JSON payload: {0}")]
+    NotJson(String),
+    #[error("Invalid query string: {0}")]
+    NotAQuery(String),
+    #[error("the body is larger than {most} bytes")]
+    TooLarge { most: usize },
+    #[error("the body ended early")]
+    Cut,
+    #[error("fields are missing or wrong")]
+    Fields(Vec<Issue>),
+}
+
+/// What an endpoint makes of an error that has no `type` of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// `type` is `internal_server_error`, whatever the status.
+    Generic,
+    /// `type` is `auth_error`.
+    AuthStyle,
+    /// `type` is `internal_error`.
+    Spend,
+    /// No envelope: `{"detail": {"error": …}}`.
+    Plain,
+}
+
+/// Makes the error type of endpoints with one habit.
+macro_rules! habit {
+    ($(#[$about:meta])* $name:ident, $habit:expr) => {
+        $(#[$about])*
+        #[derive(Debug)]
+        pub(crate) struct $name(AdminError);
+
+        impl<E: Into<AdminError>> From<E> for $name {
+            fn from(error: E) -> Self {
+                Self(error.into())
+            }
+        }
+
+        impl IntoResponse for $name {
+            fn into_response(self) -> Response {
+                envelope::of(&self.0, $habit).into_response()
+            }
+        }
+    };
+}
+
+habit! {
+    /// The error of most endpoints.
+    Generic, Habit::Generic
+}
+habit! {
+    /// The error of `/key/update` and `/team/info`.
+    AuthStyle, Habit::AuthStyle
+}
+habit! {
+    /// The error of `/spend/…`.
+    SpendStyle, Habit::Spend
+}
+habit! {
+    /// The error of endpoints that LiteLLM leaves to its web framework: team lists, blocks, deletions.
+    Plain, Habit::Plain
+}
+
+impl IntoResponse for InputError {
+    fn into_response(self) -> Response {
+        envelope::of(&AdminError::Input(self), Habit::Generic).into_response()
+    }
+}
+
+impl IntoResponse for AccessError {
+    fn into_response(self) -> Response {
+        envelope::of(&AdminError::Access(self), Habit::AuthStyle).into_response()
+    }
+}

@@ -1,0 +1,59 @@
+//! `/health/…` and `/fleet`: one file per endpoint.
+
+mod fleet;
+mod liveness;
+mod readiness;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// The routes of this slice.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(liveness::liveliness))
+        .routes(routes!(liveness::liveness))
+        .routes(routes!(readiness::readiness))
+        .routes(routes!(fleet::fleet))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::fixture::World;
+
+    #[tokio::test]
+    async fn health_is_for_everybody_and_readiness_is_the_databases() {
+        let world = World::new().await;
+        for path in ["/health/liveliness", "/health/liveness"] {
+            assert_eq!(world.call("GET", path, &[], "").await.ok(), "I'm alive!");
+        }
+        let ready = world.call("GET", "/health/readiness", &[], "").await.ok();
+        assert_eq!((&ready["status"], &ready["db"]), (&json!("healthy"), &json!("connected")));
+        world.db().close().await;
+        let answer = world.call("GET", "/health/readiness", &[], "").await;
+        assert_eq!((answer.status, &answer.body["db"]), (503, &json!("Not connected")));
+        let error = world.get("/key/list").await.refused(503);
+        assert_eq!(error["type"], "no_db_connection");
+    }
+
+    #[tokio::test]
+    async fn the_fleet_is_shown_to_admins_with_the_newest_revision() {
+        let world = World::new().await;
+        let key = world.key(json!({})).await;
+        let fleet = world.get("/fleet").await.ok();
+        assert_eq!((&fleet["revision"], &fleet["data_planes"]), (&json!(1), &json!([])));
+        world.get_as(&key, "/fleet").await.refused(401);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_found() {
+        let world = World::new().await;
+        let answer = world.get("/nowhere").await;
+        assert_eq!((answer.status, answer.body), (404, json!({"detail": "Not Found"})));
+        let answer = world.get("/key/generate").await;
+        assert_eq!((answer.status, answer.body), (405, json!({"detail": "Method Not Allowed"})));
+    }
+}

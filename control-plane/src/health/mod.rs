@@ -1,0 +1,3 @@
+//! Whether the control plane is well, and who is connected to it.
+
+pub(crate) mod http;

@@ -1,0 +1,44 @@
+//! The admin API: every slice's routes, what they share at the rim, and their documentation.
+//!
+//! Reading requests is [`fields`], [`body`] and [`query`]; answering changes is [`answer`]; what happens around every
+//! call is [`rim`].
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod caller;
+mod docs;
+pub(crate) mod fields;
+pub(crate) mod moment;
+pub(crate) mod query;
+mod rim;
+
+use axum::Router;
+use http::StatusCode;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+use crate::error::Envelope;
+use crate::{health, keys, models, spend, teams, users};
+
+/// All admin routes, for the admin listener and for data planes that forward calls.
+pub(crate) fn admin_router(app: App) -> Router {
+    let (router, api) = documented();
+    let router = router
+        .merge(docs::router(&api))
+        .fallback(async || Envelope::detail(StatusCode::NOT_FOUND, "Not Found"))
+        .method_not_allowed_fallback(async || Envelope::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"));
+    rim::around(router.with_state(app))
+}
+
+/// The routes of all slices, one line each, with what OpenAPI says of them.
+fn documented() -> (Router<App>, OpenApi) {
+    OpenApiRouter::with_openapi(docs::frame())
+        .merge(keys::http::router())
+        .merge(teams::http::router())
+        .merge(users::http::router())
+        .merge(models::http::router())
+        .merge(spend::http::router())
+        .merge(health::http::router())
+        .split_for_parts()
+}

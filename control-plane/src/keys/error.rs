@@ -1,0 +1,53 @@
+//! What can be wrong with a request about keys.
+
+use super::Key;
+use crate::limits::LimitError;
+
+/// Why a request about keys is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyError {
+    #[error("Key with alias '{0}' already exists. Key aliases are unique across all keys")]
+    AliasTaken(String),
+    #[error("Invalid key_alias: it may hold no control characters, `..` or backslashes, and at most 255 characters")]
+    BadAlias,
+    #[error("This key already exists. Leave `key` out to get a random one")]
+    ValueTaken,
+    #[error(
+        "Invalid key: it must start with `sk-`, hold only letters, digits, `-` and `_`, and have 16 to 100 characters"
+    )]
+    BadValue,
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error("Unable to find team object in database. Team ID: {0}")]
+    UnknownTeam(String),
+    #[error("max_budget {wanted} is more than the max_budget {own} of the key that makes it")]
+    AboveOwnBudget { wanted: f64, own: f64 },
+    #[error("{0}")]
+    NotAllowed(String),
+    /// Asked for by `/key/update` and the blocks.
+    #[error("Key not found.")]
+    NotFound,
+    #[error("Key not found in database")]
+    NotInDatabase,
+    #[error("No keys found")]
+    NoneFound,
+    #[error("No key has the alias '{0}'")]
+    NoSuchAlias(String),
+    #[error("Several keys have the alias '{0}'")]
+    AliasAmbiguous(String),
+    #[error("Invalid key format.")]
+    Format,
+    #[error("storing keys")]
+    Database(#[from] sqlx::Error),
+}
+
+impl KeyError {
+    /// What a failed insert or update of this row means.
+    pub(super) fn from_insert(error: sqlx::Error, key: &Key) -> Self {
+        match error.as_database_error().and_then(|error| error.constraint()) {
+            Some("keys_alias_unique") => Self::AliasTaken(key.alias.clone().unwrap_or_default()),
+            Some("keys_pkey") => Self::ValueTaken,
+            Some(_) | None => Self::Database(error),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `/key/…`: one file per endpoint.
+
+mod block;
+mod delete;
+mod generate;
+mod info;
+mod list;
+mod update;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// The routes of this slice.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(generate::generate))
+        .routes(routes!(info::info))
+        .routes(routes!(update::update))
+        .routes(routes!(delete::delete))
+        .routes(routes!(list::list))
+        .routes(routes!(block::block))
+        .routes(routes!(block::unblock))
+}

@@ -1,0 +1,118 @@
+//! Virtual keys: what one is, how it is made and changed.
+//!
+//! A key is stored under its SHA-256; the key itself is shown once and forgotten. Rules that say what becomes of a
+//! request are pure: making in [`mint`], changing in [`patch`]. How a key looks on the wire is [`view`]'s business, how
+//! data planes learn of it [`publish`]'s.
+
+pub(crate) mod duration;
+mod error;
+mod fields;
+pub(crate) mod http;
+mod identify;
+mod mint;
+mod page;
+mod patch;
+pub(crate) mod publish;
+mod rights;
+mod store;
+mod view;
+
+use proto::{KeyHash, NanoUsd};
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+pub(crate) use error::KeyError;
+pub(crate) use fields::CHANGED_BY_FLAG;
+pub(crate) use mint::{Minted, NewKey, mint};
+pub(crate) use view::{Generated, KeyView, views};
+
+use crate::audit::{Action, Entry, Noun};
+use crate::change::Change;
+
+/// A virtual key as stored. Its value is not part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Key {
+    pub(crate) hash: KeyHash,
+    /// `sk-...` and the last four characters.
+    pub(crate) masked: Option<String>,
+    pub(crate) alias: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) team_id: Option<String>,
+    pub(crate) organization_id: Option<String>,
+    pub(crate) models: Vec<String>,
+    pub(crate) aliases: Map<String, Value>,
+    pub(crate) config: Map<String, Value>,
+    pub(crate) permissions: Map<String, Value>,
+    pub(crate) metadata: Map<String, Value>,
+    /// Nothing: never said.
+    pub(crate) blocked: Option<bool>,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) max_budget: Option<NanoUsd>,
+    pub(crate) soft_budget: Option<NanoUsd>,
+    pub(crate) budget_duration: Option<String>,
+    pub(crate) budget_reset_at: Option<OffsetDateTime>,
+    pub(crate) tpm_limit: Option<i64>,
+    pub(crate) rpm_limit: Option<i64>,
+    pub(crate) max_parallel_requests: Option<i64>,
+    pub(crate) key_type: String,
+    pub(crate) allowed_routes: Vec<String>,
+    pub(crate) allowed_cache_controls: Vec<String>,
+    /// Fields that are kept and shown, and have no rule yet.
+    pub(crate) more: Map<String, Value>,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) created_by: Option<String>,
+    pub(crate) updated_at: OffsetDateTime,
+    pub(crate) updated_by: Option<String>,
+}
+
+/// The key with this hash, blocked and expired ones too.
+pub(crate) async fn by_hash(db: &mut PgConnection, hash: &KeyHash) -> sqlx::Result<Option<Key>> {
+    store::by_hash(db, hash).await
+}
+
+/// The newest keys of these teams, at most `limit`.
+pub(crate) async fn of_teams(db: &mut PgConnection, team_ids: &[String], limit: i64) -> sqlx::Result<Vec<Key>> {
+    store::of_teams(db, team_ids, limit).await
+}
+
+/// The newest keys of a user, at most `limit`; of everybody where there is no user given.
+pub(crate) async fn of_user(db: &mut PgConnection, user_id: Option<&str>, limit: i64) -> sqlx::Result<Vec<Key>> {
+    store::of_user(db, user_id, limit).await
+}
+
+/// Stores a new key as a part of a change.
+pub(crate) async fn add(change: &mut Change, key: &Key) -> Result<(), KeyError> {
+    store::insert(change.db(), key).await.map_err(|error| KeyError::from_insert(error, key))?;
+    change.note(Entry {
+        action: Action::Created,
+        noun: Noun::Key,
+        id: key.hash.to_string(),
+        before: None,
+        after: Some(view::for_audit(key)),
+    });
+    Ok(())
+}
+
+/// Removes keys as a part of a change; what they were stays in the archive. They must be locked.
+pub(crate) async fn remove(change: &mut Change, keys: &[Key]) -> sqlx::Result<()> {
+    let author = change.author().clone();
+    store::archive(change.db(), keys, &author).await?;
+    store::delete(change.db(), keys).await?;
+    for key in keys {
+        change.note(Entry {
+            action: Action::Deleted,
+            noun: Noun::Key,
+            id: key.hash.to_string(),
+            before: Some(view::for_audit(key)),
+            after: Some(Value::Object(Map::new())),
+        });
+    }
+    Ok(())
+}
+
+/// Removes all keys of teams whose rows are locked.
+pub(crate) async fn remove_of_teams(change: &mut Change, team_ids: &[String]) -> sqlx::Result<()> {
+    let keys = store::locked_of_teams(change.db(), team_ids).await?;
+    remove(change, &keys).await
+}

@@ -1,0 +1,134 @@
+//! A key row as a snapshot resource.
+
+use futures_core::Stream;
+use futures_util::TryStreamExt as _;
+use proto::v1 as pb;
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::publish::resource::{Upsert, budget, flag, name_map, strings};
+
+/// All keys, in no order.
+pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
+                  jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
+                  metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
+                  allowed_routes, created_at, updated_at
+           from keys"#,
+    );
+    rows.fetch(db).map_ok(Row::into_upsert)
+}
+
+/// The keys among these hashes (lower-case hex) that exist.
+pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Upsert>> {
+    let hashes: Vec<Vec<u8>> = ids.iter().filter_map(|id| hex::decode(id).ok()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
+                  jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
+                  metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
+                  allowed_routes, created_at, updated_at
+           from keys where hash = any($1)"#,
+        &hashes,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Row::into_upsert).collect())
+}
+
+struct Row {
+    hash: Vec<u8>,
+    masked: Option<String>,
+    alias: Option<String>,
+    user_id: Option<String>,
+    team_id: Option<String>,
+    organization_id: Option<String>,
+    models: Vec<String>,
+    /// Nothing where there are none, as for most keys: there are millions.
+    aliases: Option<Value>,
+    overrides: bool,
+    tags: Option<Value>,
+    mock: Option<Value>,
+    blocked: Option<bool>,
+    expires_at: Option<OffsetDateTime>,
+    max_budget_nano_usd: Option<i64>,
+    allowed_routes: Vec<String>,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl Row {
+    fn into_upsert(self) -> Upsert {
+        let blocked = self.blocked.unwrap_or(false);
+        let untouched = self.created_at == self.updated_at && !blocked;
+        let key = pb::Key {
+            hash: self.hash.into(),
+            alias: self.alias.unwrap_or_default(),
+            user_id: self.user_id.unwrap_or_default(),
+            team_id: self.team_id.unwrap_or_default(),
+            organization_id: self.organization_id.unwrap_or_default(),
+            models: self.models,
+            aliases: self.aliases.as_ref().map(name_map).unwrap_or_default(),
+            tags: strings(self.tags.as_ref()),
+            blocked,
+            expires_at_ms: self.expires_at.map_or(0, expiry_ms),
+            max_budget_nano_usd: budget(self.max_budget_nano_usd),
+            allow_client_mock_response: flag(self.mock.as_ref()),
+            masked: self.masked.unwrap_or_default(),
+            config_override: self.overrides,
+            allowed_routes: self.allowed_routes,
+        };
+        Upsert::of(pb::resource::Body::Key(key), untouched)
+    }
+}
+
+/// Milliseconds since 1970, never 0 (which means that a key does not expire) nor less.
+fn expiry_ms(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_expiry_at_the_beginning_of_time_still_expires() {
+        assert_eq!(expiry_ms(OffsetDateTime::UNIX_EPOCH), 1);
+        assert_eq!(expiry_ms(OffsetDateTime::UNIX_EPOCH - time::Duration::days(1)), 1);
+        assert_eq!(expiry_ms(OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(2)), 2_000);
+    }
+
+    #[test]
+    fn only_a_key_that_was_never_changed_nor_blocked_is_a_pure_addition() {
+        let row = |blocked, changed| Row {
+            hash: vec![1; 32],
+            masked: None,
+            alias: None,
+            user_id: None,
+            team_id: None,
+            organization_id: None,
+            models: vec![],
+            aliases: None,
+            overrides: false,
+            tags: Some(serde_json::json!(["a", 1])),
+            mock: Some(Value::Bool(true)),
+            blocked,
+            expires_at: None,
+            max_budget_nano_usd: None,
+            allowed_routes: vec![],
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(changed),
+        };
+        assert!(row(None, 0).into_upsert().untouched);
+        assert!(!row(Some(true), 0).into_upsert().untouched);
+        assert!(!row(Some(false), 1).into_upsert().untouched);
+        let Some(pb::resource::Body::Key(key)) = row(None, 0).into_upsert().resource.body else { panic!("a key") };
+        assert_eq!((key.tags, key.allow_client_mock_response), (vec!["a".to_owned()], true));
+        assert_eq!((key.aliases, key.max_budget_nano_usd), (BTreeMap::new(), -1));
+    }
+}

@@ -1,0 +1,148 @@
+//! What a key may be given, and by whom. Pure. Nobody grants a right that they do not have.
+
+use proto::NanoUsd;
+use serde_json::{Map, Value};
+
+use super::fields::RESERVED_METADATA;
+use super::mint::NewKey;
+use super::patch::KeyPatch;
+use super::{Key, KeyError};
+use crate::access::Actor;
+use crate::http::fields::Patch;
+
+/// Completes and checks a new key of somebody who is no proxy admin: it is theirs unless they say otherwise, and can do
+/// no more than the key that makes it.
+pub(super) fn narrow(new: &mut NewKey, actor: &Actor) -> Result<(), KeyError> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    if new.user_id.is_none() {
+        new.user_id.clone_from(&actor.user_id);
+    }
+    for (said, name) in [
+        (new.permissions.as_ref().is_some_and(|permissions| !permissions.is_empty()), "permissions"),
+        (new.allowed_routes.is_some(), "allowed_routes"),
+        (!new.config.is_empty(), "config"),
+        (new.organization_id.is_some(), "organization_id"),
+        (new.spend.is_some(), "spend"),
+        (new.key_type.as_deref() == Some("management"), "key_type=management"),
+        (new.in_metadata.contains_key("throttle_on_budget_exceeded"), "throttle_on_budget_exceeded"),
+        (new.in_metadata.contains_key("temp_budget_increase"), "temp_budget_increase"),
+        (new.kept.contains_key("end_user_budget_id"), "end_user_budget_id"),
+    ] {
+        refuse_if(said, name)?;
+    }
+    check_metadata(&new.metadata, None)?;
+    let Some(own) = actor.key() else { return Ok(()) };
+    if let Some(most) = own.max_budget.map(NanoUsd::to_usd) {
+        let wanted = *new.max_budget.get_or_insert(most);
+        if wanted > most {
+            return Err(KeyError::AboveOwnBudget { wanted, own: most });
+        }
+    }
+    if new.models.is_empty() {
+        new.models.clone_from(&own.models);
+    }
+    if !own.allowed_routes.is_empty() {
+        let typed = new.key_type.as_deref().is_some_and(|key_type| key_type != "default");
+        refuse_if(
+            typed && own.key_type != new.key_type.as_deref().unwrap_or_default(),
+            "another key_type than their own",
+        )?;
+        new.allowed_routes = Some(own.allowed_routes.clone());
+    }
+    let limits = [
+        (&mut new.rpm_limit, own.rpm_limit),
+        (&mut new.tpm_limit, own.tpm_limit),
+        (&mut new.max_parallel_requests, own.max_parallel_requests),
+    ];
+    for (wanted, most) in limits {
+        *wanted = most.map(|most| wanted.map_or(most, |wanted| wanted.min(most))).or(*wanted);
+    }
+    // A key takes the role of its owner: one for somebody else calls models, and does not act as them here.
+    if new.user_id != actor.user_id {
+        refuse_if(!own.allowed_routes.is_empty(), "a key for somebody else with a key that is kept to routes")?;
+        new.key_type = Some("llm_api".to_owned());
+    }
+    check_models(&new.models, &own.models)
+}
+
+/// The key does not outlive the key that makes it, where that is no proxy admin's.
+pub(super) fn bound_expiry(key: &mut Key, actor: &Actor) {
+    let end = actor.key().filter(|_| !actor.is_admin()).and_then(|own| own.expires_at);
+    if let Some(end) = end {
+        key.expires_at = Some(key.expires_at.map_or(end, |at| at.min(end)));
+    }
+}
+
+/// Checks what somebody who is no proxy admin wants to change of a key.
+pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result<(), KeyError> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    for (said, name) in [
+        (patch.max_budget.is_said(), "max_budget"),
+        (patch.soft_budget.is_said(), "soft_budget"),
+        (patch.spend.is_some(), "spend"),
+        (patch.kept.contains_key("budget_limits"), "budget_limits"),
+        (patch.kept.contains_key("project_id"), "project_id"),
+        (patch.kept.contains_key("end_user_budget_id"), "end_user_budget_id"),
+        (patch.in_metadata.contains_key("throttle_on_budget_exceeded"), "throttle_on_budget_exceeded"),
+        (patch.in_metadata.contains_key("temp_budget_increase"), "temp_budget_increase"),
+        (patch.permissions.is_said(), "permissions"),
+        (patch.allowed_routes.is_said(), "allowed_routes"),
+        (patch.config.is_said(), "config"),
+        (patch.blocked.is_said(), "blocked"),
+        (patch.budget_duration.is_said(), "budget_duration"),
+        (patch.user_id.is_said(), "user_id"),
+        (patch.team_id.is_said(), "team_id"),
+        (patch.organization_id.is_said(), "organization_id"),
+    ] {
+        refuse_if(said, name)?;
+    }
+    if let Patch::To(metadata) = &patch.metadata {
+        check_metadata(metadata, Some(&key.metadata))?;
+    }
+    let own = actor.key().map(|own| own.models.as_slice()).unwrap_or_default();
+    match &patch.models {
+        Patch::Keep => Ok(()),
+        Patch::Clear => check_models(&[], own),
+        Patch::To(models) => check_models(models, own),
+    }
+}
+
+/// A key with a list of models gives no models that it may not call. No list: all.
+fn check_models(wanted: &[String], own: &[String]) -> Result<(), KeyError> {
+    if own.is_empty() {
+        return Ok(());
+    }
+    let has = |model: &String| {
+        own.iter().any(|entry| entry == model || entry.strip_suffix('*').is_some_and(|start| model.starts_with(start)))
+    };
+    match wanted.iter().find(|model| !has(model)) {
+        Some(model) => {
+            Err(KeyError::NotAllowed(format!("Your key may not call the model '{model}', so it cannot give it.")))
+        }
+        None if wanted.is_empty() => {
+            Err(KeyError::NotAllowed("Your key may not call all models, so it cannot give them.".to_owned()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_metadata(wanted: &Map<String, Value>, before: Option<&Map<String, Value>>) -> Result<(), KeyError> {
+    let changed = |name: &&&str| {
+        wanted.contains_key(**name) && wanted.get(**name) != before.and_then(|before| before.get(**name))
+    };
+    match RESERVED_METADATA.iter().find(changed) {
+        Some(name) => refuse_if(true, &format!("metadata.{name}")),
+        None => Ok(()),
+    }
+}
+
+fn refuse_if(said: bool, name: &str) -> Result<(), KeyError> {
+    match said {
+        true => Err(KeyError::NotAllowed(format!("Only proxy admins can set {name}."))),
+        false => Ok(()),
+    }
+}

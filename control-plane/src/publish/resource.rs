@@ -1,0 +1,56 @@
+//! Words that rows use to become snapshot resources.
+
+use std::collections::BTreeMap;
+
+use pb::resource::Body;
+use proto::v1 as pb;
+use serde_json::Value;
+
+/// A resource to be put in place of what a data plane holds under its id.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Upsert {
+    /// What to put.
+    pub(crate) resource: pb::Resource,
+    /// It was never changed since it was made and grants more than there was: a pure addition.
+    pub(crate) untouched: bool,
+}
+
+impl Upsert {
+    /// A resource that every data plane understands.
+    pub(crate) fn of(body: Body, untouched: bool) -> Self {
+        Self { resource: pb::Resource { required_features: Vec::new(), body: Some(body) }, untouched }
+    }
+}
+
+/// The kind and id under which a data plane keeps this body.
+pub(crate) fn id_of(body: &Body) -> (pb::Kind, String) {
+    match body {
+        Body::Key(key) => (pb::Kind::Key, hex::encode(&key.hash)),
+        Body::Team(team) => (pb::Kind::Team, team.team_id.clone()),
+        Body::User(user) => (pb::Kind::User, user.user_id.clone()),
+        Body::Deployment(deployment) => (pb::Kind::Deployment, deployment.id.clone()),
+        Body::Settings(_) => (pb::Kind::Settings, "settings".to_owned()),
+    }
+}
+
+/// A budget in nano-dollars as the contract writes it: -1 for none.
+pub(crate) fn budget(nano_usd: Option<i64>) -> i64 {
+    nano_usd.map_or(-1, |nanos| nanos.max(0))
+}
+
+/// The text members of an array; anything else counts as none.
+pub(crate) fn strings(value: Option<&Value>) -> Vec<String> {
+    let items = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The text members of an object; anything else counts as none.
+pub(crate) fn name_map(value: &Value) -> BTreeMap<String, String> {
+    let Some(members) = value.as_object() else { return BTreeMap::new() };
+    members.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// Whether the value is `true`; anything else is not.
+pub(crate) fn flag(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_bool).unwrap_or(false)
+}

@@ -1,0 +1,5 @@
+//! Publishing against a real database: deltas as a model client applies them, and sessions over channels.
+
+mod deltas;
+mod sessions;
+mod world;

@@ -1,0 +1,13 @@
+//! `/spend/…`: one file per endpoint.
+
+mod logs;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// The routes of this slice.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(logs::logs))
+}

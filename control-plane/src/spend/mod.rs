@@ -1,0 +1,69 @@
+//! What was spent, by whom: the totals that every slice shows, and the log of calls.
+//!
+//! Spend comes in through `intake`; here it is read.
+
+mod error;
+pub(crate) mod http;
+mod log;
+mod store;
+mod summary;
+mod view;
+
+use std::collections::HashMap;
+
+use proto::NanoUsd;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+pub(crate) use error::SpendError;
+
+/// Whose spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Known by the hash in hex.
+    Key,
+    Team,
+    User,
+}
+
+impl Owner {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Team => "team",
+            Self::User => "user",
+        }
+    }
+}
+
+/// What somebody spent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Total {
+    /// In the current window of their budget.
+    pub(crate) window: NanoUsd,
+    pub(crate) ever: NanoUsd,
+    pub(crate) last_used_at: Option<OffsetDateTime>,
+}
+
+/// What each of these owners spent; who spent nothing is not there.
+pub(crate) async fn totals(
+    db: &mut PgConnection,
+    owner: Owner,
+    ids: &[String],
+) -> sqlx::Result<HashMap<String, Total>> {
+    match ids.is_empty() {
+        true => Ok(HashMap::new()),
+        false => store::totals(db, owner.kind(), ids).await,
+    }
+}
+
+/// What this owner spent.
+pub(crate) async fn total(db: &mut PgConnection, owner: Owner, id: &str) -> sqlx::Result<Total> {
+    let totals = store::totals(db, owner.kind(), &[id.to_owned()]).await?;
+    Ok(totals.into_values().next().unwrap_or_default())
+}
+
+/// Sets what an owner spent in the current window of their budget.
+pub(crate) async fn set_window(db: &mut PgConnection, owner: Owner, id: &str, spent: NanoUsd) -> sqlx::Result<()> {
+    store::set_window(db, owner.kind(), id, spent.nanos()).await
+}

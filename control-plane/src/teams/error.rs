@@ -1,0 +1,37 @@
+//! What can be wrong with a request about teams.
+
+use crate::limits::LimitError;
+
+/// Why a request about teams is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TeamError {
+    #[error("Team id = {0} already exists. Please use a different team id.")]
+    Exists(String),
+    #[error("Team id = {0} is reserved.")]
+    Reserved(String),
+    #[error("Team not found, passed team id: {0}.")]
+    NotFound(String),
+    /// LiteLLM answers this in its envelope, not as a list of fields.
+    #[error("team_id is required: /team/info?team_id=...")]
+    NoId,
+    #[error("soft_budget ({soft}) must be lower than max_budget ({max})")]
+    SoftBudget { soft: f64, max: f64 },
+    #[error("a member needs a user_id or a user_email")]
+    NamelessMember,
+    #[error("Only admin users can query all teams/other teams. Your user_id={0}")]
+    ListRefused(String),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error("storing teams")]
+    Database(#[from] sqlx::Error),
+}
+
+impl TeamError {
+    /// What a failed insert of a team means.
+    pub(super) fn from_insert(error: sqlx::Error, team_id: &str) -> Self {
+        match error.as_database_error().and_then(|error| error.constraint()) {
+            Some("teams_pkey") => Self::Exists(team_id.to_owned()),
+            Some(_) | None => Self::Database(error),
+        }
+    }
+}

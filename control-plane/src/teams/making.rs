@@ -1,0 +1,97 @@
+//! Making a team out of a request. Pure.
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::fields::{COLUMNS, KEPT, METADATA};
+use super::{RESERVED_ID, Team, TeamError, member_from, patch};
+use crate::http::fields::{Field, Form, Issue, Request, Shape, optional};
+use crate::limits;
+
+const MAKING: &[Field] = &[
+    optional("team_id", Shape::Text, "The id of the team. Absent: a random one."),
+    optional("members_with_roles", Shape::Objects, "Members: `[{role: admin|user, user_id|user_email}]`."),
+];
+
+/// What `POST /team/new` asks for.
+#[derive(Debug)]
+pub(super) struct NewTeam {
+    team_id: Option<String>,
+    members: Vec<Map<String, Value>>,
+    alias: Option<String>,
+    organization_id: Option<String>,
+    models: Vec<String>,
+    model_aliases: Map<String, Value>,
+    metadata: Map<String, Value>,
+    blocked: bool,
+    max_budget: Option<f64>,
+    soft_budget: Option<f64>,
+    budget_duration: Option<String>,
+    tpm_limit: Option<i64>,
+    rpm_limit: Option<i64>,
+    max_parallel_requests: Option<i64>,
+    in_metadata: Map<String, Value>,
+    kept: Map<String, Value>,
+}
+
+impl Request for NewTeam {
+    const NAME: &'static str = "NewTeam";
+    const FIELDS: &'static [&'static [Field]] = &[MAKING, COLUMNS, METADATA, KEPT];
+
+    fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
+        Ok(Self {
+            team_id: form.take::<String>("team_id").given().map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()),
+            members: form.take("members_with_roles").given().unwrap_or_default(),
+            alias: form.take("team_alias").given(),
+            organization_id: form.take("organization_id").given().filter(|id: &String| !id.is_empty()),
+            models: form.take("models").given().unwrap_or_default(),
+            model_aliases: form.take("model_aliases").given().unwrap_or_default(),
+            metadata: form.take("metadata").given().unwrap_or_default(),
+            blocked: form.take("blocked").given().unwrap_or(false),
+            max_budget: form.take("max_budget").given(),
+            soft_budget: form.take("soft_budget").given(),
+            budget_duration: form.take("budget_duration").given(),
+            tpm_limit: form.take("tpm_limit").given(),
+            rpm_limit: form.take("rpm_limit").given(),
+            max_parallel_requests: form.take("max_parallel_requests").given(),
+            in_metadata: form.take_all(METADATA),
+            kept: form.take_all(KEPT),
+        })
+    }
+}
+
+/// Makes the team that was asked for. Its members are as they were written.
+pub(super) fn make(new: NewTeam, now: OffsetDateTime) -> Result<Team, TeamError> {
+    let team_id = new.team_id.unwrap_or_else(|| Uuid::new_v4().to_string());
+    if team_id == RESERVED_ID {
+        return Err(TeamError::Reserved(team_id));
+    }
+    let mut metadata = new.metadata;
+    metadata.extend(new.in_metadata.into_iter().filter(|(_, value)| !value.is_null()));
+    let mut team = Team {
+        team_id,
+        alias: new.alias,
+        organization_id: new.organization_id,
+        members: Vec::new(),
+        models: new.models,
+        model_aliases: new.model_aliases,
+        metadata,
+        blocked: new.blocked,
+        max_budget: limits::usd("max_budget", new.max_budget)?,
+        soft_budget: limits::usd("soft_budget", new.soft_budget)?,
+        budget_duration: limits::window(new.budget_duration)?,
+        budget_reset_at: None,
+        tpm_limit: limits::limit("tpm_limit", new.tpm_limit)?,
+        rpm_limit: limits::limit("rpm_limit", new.rpm_limit)?,
+        max_parallel_requests: limits::limit("max_parallel_requests", new.max_parallel_requests)?,
+        more: new.kept.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        created_at: now,
+        updated_at: now,
+    };
+    patch::check_budgets(&team)?;
+    for member in &new.members {
+        team.add(member_from(member).ok_or(TeamError::NamelessMember)?);
+    }
+    Ok(team)
+}

@@ -1,0 +1,112 @@
+//! Teams: what one is, how it is made and changed, and who is in it.
+//!
+//! The roster is [`roster`]'s, the wire's view [`view`]'s, how data planes learn of a team [`publish`]'s.
+
+mod error;
+mod fields;
+pub(crate) mod http;
+mod making;
+mod patch;
+pub(crate) mod publish;
+mod roster;
+mod store;
+mod view;
+
+use proto::NanoUsd;
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+pub(crate) use error::TeamError;
+pub(crate) use roster::{Member, MemberRole, Standing, member_from};
+pub(crate) use view::{TeamView, views};
+
+use crate::audit::{Action, Entry, Noun};
+use crate::change::Change;
+
+/// The team that LiteLLM's admin pages keep their sessions under. Never a real one.
+pub(crate) const RESERVED_ID: &str = "litellm-dashboard";
+
+/// A team as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Team {
+    pub(crate) team_id: String,
+    pub(crate) alias: Option<String>,
+    pub(crate) organization_id: Option<String>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) models: Vec<String>,
+    pub(crate) model_aliases: Map<String, Value>,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) blocked: bool,
+    pub(crate) max_budget: Option<NanoUsd>,
+    pub(crate) soft_budget: Option<NanoUsd>,
+    pub(crate) budget_duration: Option<String>,
+    pub(crate) budget_reset_at: Option<OffsetDateTime>,
+    pub(crate) tpm_limit: Option<i64>,
+    pub(crate) rpm_limit: Option<i64>,
+    pub(crate) max_parallel_requests: Option<i64>,
+    /// Fields that are kept and shown, and have no rule yet.
+    pub(crate) more: Map<String, Value>,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+/// The team with this id.
+pub(crate) async fn find(db: &mut PgConnection, team_id: &str) -> sqlx::Result<Option<Team>> {
+    store::by_id(db, team_id).await
+}
+
+/// The team with this id, which nobody deletes until the transaction ends.
+pub(crate) async fn shared(db: &mut PgConnection, team_id: &str) -> sqlx::Result<Option<Team>> {
+    store::shared(db, team_id).await
+}
+
+/// The teams among these ids that exist, by alias.
+pub(crate) async fn among(db: &mut PgConnection, team_ids: &[String]) -> sqlx::Result<Vec<Team>> {
+    store::among(db, team_ids).await
+}
+
+/// The teams with this user on their roster, by alias.
+pub(crate) async fn of_member(db: &mut PgConnection, user_id: &str) -> sqlx::Result<Vec<Team>> {
+    store::of_member(db, user_id).await
+}
+
+/// All teams, by alias, at most `limit`.
+pub(crate) async fn all(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Team>> {
+    store::all(db, limit).await
+}
+
+/// Puts a new user on the rosters of teams, as a part of a change. Ids that name no team are passed over.
+pub(crate) async fn admit(
+    change: &mut Change,
+    team_ids: &[String],
+    member: &Member,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    for before in store::locked(change.db(), team_ids).await? {
+        let mut team = before.clone();
+        if !team.add(member.clone()) {
+            continue;
+        }
+        team.updated_at = now;
+        store::update(change.db(), &team).await?;
+        note_update(change, &before, &team);
+    }
+    Ok(())
+}
+
+/// Notes a changed team: all of it before, and what is different after.
+fn note_update(change: &mut Change, before: &Team, after: &Team) {
+    let old = view::for_audit(before);
+    let mut new = view::for_audit(after);
+    if let (Value::Object(old), Value::Object(new)) = (&old, &mut new) {
+        new.retain(|name, value| old.get(name) != Some(value));
+    }
+    change.note(Entry {
+        action: Action::Updated,
+        noun: Noun::Team,
+        id: after.team_id.clone(),
+        before: Some(old),
+        after: Some(new),
+    });
+}

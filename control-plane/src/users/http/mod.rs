@@ -1,0 +1,14 @@
+//! `/user/…`: one file per endpoint.
+
+mod info;
+mod new;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// The routes of this slice.
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(new::new)).routes(routes!(info::info))
+}

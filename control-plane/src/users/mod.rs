@@ -1,0 +1,133 @@
+//! Users: who owns keys and is in teams.
+//!
+//! Roles are rows here and rights in [`crate::access`]. How data planes learn of a user is [`publish`]'s business.
+
+mod error;
+pub(crate) mod http;
+mod making;
+pub(crate) mod publish;
+mod store;
+mod view;
+
+use proto::NanoUsd;
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub(crate) use error::UserError;
+
+use crate::audit::{Action, Entry, Noun};
+use crate::change::Change;
+use crate::teams::Member;
+
+/// A user as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct User {
+    pub(crate) user_id: String,
+    pub(crate) email: Option<String>,
+    pub(crate) alias: Option<String>,
+    pub(crate) role: String,
+    pub(crate) team_id: Option<String>,
+    pub(crate) organization_id: Option<String>,
+    pub(crate) teams: Vec<String>,
+    pub(crate) models: Vec<String>,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) max_budget: Option<NanoUsd>,
+    pub(crate) budget_duration: Option<String>,
+    pub(crate) budget_reset_at: Option<OffsetDateTime>,
+    pub(crate) tpm_limit: Option<i64>,
+    pub(crate) rpm_limit: Option<i64>,
+    pub(crate) max_parallel_requests: Option<i64>,
+    /// Fields that are kept and shown, and have no rule yet.
+    pub(crate) more: Map<String, Value>,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+/// The role of a user, where there is such a user.
+pub(crate) async fn role(db: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<String>> {
+    store::role(db, user_id).await
+}
+
+/// Makes the named members users of a team: finds them by id or e-mail address, and makes those who are not there. Gives
+/// the members with both.
+pub(crate) async fn join(
+    change: &mut Change,
+    members: Vec<Member>,
+    team_id: &str,
+    now: OffsetDateTime,
+) -> Result<Vec<Member>, UserError> {
+    let mut joined = Vec::with_capacity(members.len());
+    for member in members {
+        let found = match (&member.user_id, &member.user_email) {
+            (Some(user_id), _) => store::locked(change.db(), user_id).await?,
+            (None, Some(email)) => store::locked_by_email(change.db(), email).await?,
+            (None, None) => continue,
+        };
+        let user = match found {
+            Some(mut user) => {
+                if !user.teams.iter().any(|known| known == team_id) {
+                    user.teams.push(team_id.to_owned());
+                    store::set_teams(change.db(), &user.user_id, &user.teams, now).await?;
+                }
+                user
+            }
+            None => {
+                let user = User::of_member(&member, team_id, now);
+                add(change, &user).await?;
+                user
+            }
+        };
+        joined.push(Member {
+            role: member.role,
+            user_id: Some(user.user_id),
+            user_email: user.email.or(member.user_email),
+        });
+    }
+    Ok(joined)
+}
+
+/// Takes teams out of all users' lists.
+pub(crate) async fn leave(db: &mut PgConnection, team_ids: &[String]) -> sqlx::Result<()> {
+    store::leave(db, team_ids).await
+}
+
+/// Stores a new user as a part of a change.
+async fn add(change: &mut Change, user: &User) -> Result<(), UserError> {
+    store::insert(change.db(), user).await.map_err(|error| UserError::from_insert(error, user))?;
+    change.note(Entry {
+        action: Action::Created,
+        noun: Noun::User,
+        id: user.user_id.clone(),
+        before: None,
+        after: Some(view::for_audit(user)),
+    });
+    Ok(())
+}
+
+impl User {
+    /// Somebody who is known only because a team has them.
+    fn of_member(member: &Member, team_id: &str, now: OffsetDateTime) -> Self {
+        Self {
+            user_id: member.user_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string()),
+            email: member.user_email.clone(),
+            alias: None,
+            role: "internal_user".to_owned(),
+            team_id: None,
+            organization_id: None,
+            teams: vec![team_id.to_owned()],
+            models: Vec::new(),
+            metadata: Map::new(),
+            max_budget: None,
+            budget_duration: None,
+            budget_reset_at: None,
+            tpm_limit: None,
+            rpm_limit: None,
+            max_parallel_requests: None,
+            more: Map::new(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}

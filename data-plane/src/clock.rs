@@ -1,0 +1,15 @@
+//! The data plane's clock. Everything that depends on the time is given one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Tells the time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clock;
+
+impl Clock {
+    /// Milliseconds since 1970, UTC.
+    pub(crate) fn now_ms(self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}

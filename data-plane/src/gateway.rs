@@ -1,0 +1,166 @@
+//! The long-lived parts: those that all cores share, and those that each core has for itself.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use arc_swap::ArcSwap;
+use http::HeaderName;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::control::ControlPlane;
+use crate::ledger::{CoreLedger, Ledger};
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::snapshot::cell::SnapshotCell;
+use crate::snapshot::disk::Disk;
+use crate::snapshot::subscribe::{Forwarding, Load, Subscription};
+use crate::telemetry::metrics;
+use crate::transport::{Tls, Transport};
+
+/// At most this many calls go on without their client.
+const MAX_DETACHED: u32 = 100;
+
+/// What all cores share.
+pub(crate) struct Gateway {
+    pub(crate) settings: Settings,
+    pub(crate) control: ControlPlane,
+    pub(crate) snapshots: Arc<SnapshotCell>,
+    pub(crate) forwarding: Arc<ArcSwap<Forwarding>>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) tls: Arc<Tls>,
+    pub(crate) clock: Clock,
+    pub(crate) in_flight: Arc<AtomicU32>,
+    detached: AtomicU32,
+    stopping: AtomicBool,
+}
+
+impl Gateway {
+    pub(crate) fn new(settings: Settings, control: ControlPlane, ledger: Arc<Ledger>, tls: Tls) -> Self {
+        Self {
+            settings,
+            control,
+            snapshots: Arc::new(SnapshotCell::empty()),
+            forwarding: Arc::default(),
+            ledger,
+            tls: Arc::new(tls),
+            clock: Clock,
+            in_flight: Arc::default(),
+            detached: AtomicU32::new(0),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn subscription(&self, disk: Disk) -> Subscription {
+        let (ledger, in_flight) = (Arc::clone(&self.ledger), Arc::clone(&self.in_flight));
+        Subscription {
+            control: self.control.clone(),
+            cell: Arc::clone(&self.snapshots),
+            disk: Some(disk),
+            clock: self.clock,
+            welcome: Arc::clone(&self.forwarding),
+            asked_at_ms: 0,
+            status: Box::new(move || Load {
+                spool_bytes: ledger.bytes(),
+                spool_events: ledger.waiting(),
+                in_flight: in_flight.load(Ordering::Relaxed),
+            }),
+        }
+    }
+
+    /// Readiness goes; calls are still served.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// A place for a call that goes on without its client; `None` when all are taken.
+    pub(crate) fn detach(self: &Arc<Self>) -> Option<Detached> {
+        let taken = self
+            .detached
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < MAX_DETACHED).then_some(count + 1));
+        metrics::detached_calls(taken.ok()? + 1);
+        Some(Detached(Arc::clone(self)))
+    }
+}
+
+/// Gives its place back when dropped.
+pub(crate) struct Detached(Arc<Gateway>);
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        let before = self.0.detached.fetch_sub(1, Ordering::Relaxed);
+        metrics::detached_calls(before.saturating_sub(1));
+    }
+}
+
+/// A core's own reference to a shared snapshot, so that cores do not fight over one reference count.
+#[allow(clippy::redundant_allocation, reason = "the outer count is one core's, the inner one all cores'")]
+pub(crate) type Held = Rc<Arc<Snapshot>>;
+
+/// One core's own parts. Nothing here is shared, so nothing here is locked.
+pub(crate) struct Core {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) transport: Rc<Transport>,
+    pub(crate) ledger: CoreLedger,
+    /// Cancelled when running calls may not go on any longer.
+    pub(crate) cut: CancellationToken,
+    pub(crate) calls: Cell<usize>,
+    snapshot: RefCell<Option<Held>>,
+    random: RefCell<SmallRng>,
+    prefixed: RefCell<HashMap<HeaderName, HeaderName>>,
+}
+
+impl Core {
+    pub(crate) fn new(gateway: Arc<Gateway>, index: usize, cut: CancellationToken) -> Self {
+        Self {
+            transport: Rc::new(Transport::new(Arc::clone(&gateway.tls))),
+            ledger: CoreLedger::new(Arc::clone(&gateway.ledger), index),
+            gateway,
+            cut,
+            calls: Cell::new(0),
+            snapshot: RefCell::default(),
+            random: RefCell::new(SmallRng::from_seed(rand::random())),
+            prefixed: RefCell::default(),
+        }
+    }
+
+    /// The current snapshot; `None` before the first.
+    pub(crate) fn snapshot(&self) -> Option<Held> {
+        let mut held = self.snapshot.borrow_mut();
+        match held.as_ref() {
+            Some(held) if self.gateway.snapshots.is_current(held) => Some(Rc::clone(held)),
+            _ => {
+                *held = self.gateway.snapshots.load().map(Rc::new);
+                held.clone()
+            }
+        }
+    }
+
+    /// Something random, from this core's own generator.
+    pub(crate) fn random<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
+        draw(&mut self.random.borrow_mut())
+    }
+
+    /// `llm_provider-` before a header's name, made once per name.
+    pub(crate) fn prefixed(&self, name: &HeaderName) -> Option<HeaderName> {
+        const MAX_NAMES: usize = 1_000;
+        let mut names = self.prefixed.borrow_mut();
+        if let Some(prefixed) = names.get(name) {
+            return Some(prefixed.clone());
+        }
+        let prefixed = HeaderName::try_from(format!("llm_provider-{name}")).ok()?;
+        if names.len() < MAX_NAMES {
+            names.insert(name.clone(), prefixed.clone());
+        }
+        Some(prefixed)
+    }
+}

@@ -1,0 +1,118 @@
+//! What an earlier process left in the spool.
+//!
+//! Closings are delivered as if nothing had happened. An opening without a closing is a call that died with
+//! the process: it is booked as interrupted, with the estimate that the opening carries. Its event id is the
+//! call's own, so a closing that did get through before makes it a no-op.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use prost::Message;
+use proto::v1::{self as pb, UsageEvent};
+
+use super::segment::{RecordKind, Segment};
+
+const READ_BYTES: usize = 4 << 20;
+
+/// The segments an earlier process left, oldest first, and the calls it left open.
+pub(crate) struct Leftovers {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// With the index of the segment that holds the opening.
+    pub(crate) interrupted: Vec<(usize, UsageEvent)>,
+}
+
+/// Reads the spool directory. Files that cannot be opened are set aside by name and said, never fatal.
+pub(crate) fn leftovers(directory: &Path) -> io::Result<Leftovers> {
+    let mut paths: Vec<_> = std::fs::read_dir(directory)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .collect();
+    paths.sort();
+    let mut segments = Vec::new();
+    for path in paths {
+        match Segment::reopen(path.clone()) {
+            Ok(segment) => segments.push(Arc::new(segment)),
+            Err(error) => tracing::error!(file = %path.display(), %error, "a spool segment cannot be opened"),
+        }
+    }
+    let mut open: HashMap<Vec<u8>, (usize, UsageEvent)> = HashMap::new();
+    for (index, segment) in segments.iter().enumerate() {
+        scan(segment, index, &mut open)?;
+    }
+    let mut interrupted: Vec<_> = open.into_values().collect();
+    interrupted.sort_by(|(_, a), (_, b)| a.event_id.cmp(&b.event_id));
+    for (_, event) in &mut interrupted {
+        event.set_ending(pb::Ending::Interrupted);
+        event.success = false;
+    }
+    Ok(Leftovers { segments, interrupted })
+}
+
+fn scan(segment: &Segment, index: usize, open: &mut HashMap<Vec<u8>, (usize, UsageEvent)>) -> io::Result<()> {
+    let mut offset = 0;
+    loop {
+        let stretch = segment.read(offset, READ_BYTES)?;
+        if stretch.next == offset.max(8) {
+            break;
+        }
+        for record in stretch.records {
+            let Ok(event) = UsageEvent::decode(record.payload) else {
+                tracing::error!(file = %segment.path().display(), "a spool record does not decode: left out");
+                continue;
+            };
+            match record.kind {
+                RecordKind::Opening => {
+                    open.entry(event.event_id.to_vec()).or_insert((index, event));
+                }
+                RecordKind::Closing => {
+                    open.remove(event.event_id.as_ref());
+                }
+            }
+        }
+        offset = stretch.next;
+    }
+    if offset < segment.written() && segment.written() > 8 {
+        tracing::warn!(file = %segment.path().display(), at = offset, "a spool segment ends in a torn record");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CoreLedger, Ledger};
+    use super::*;
+
+    fn event(id: u8) -> UsageEvent {
+        UsageEvent { event_id: vec![id; 16].into(), cost_nano_usd: 5, ..Default::default() }
+    }
+
+    #[test]
+    fn an_opening_without_its_closing_is_interrupted_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(directory.path().to_owned(), 1 << 30, 1).unwrap();
+        let core = CoreLedger::new(ledger, 0);
+        core.open(&event(1)).unwrap();
+        core.open(&event(2)).unwrap();
+        core.close(event(1));
+        core.finish();
+        core.open(&event(3)).unwrap();
+        core.close(event(3));
+
+        let left = leftovers(directory.path()).unwrap();
+        assert_eq!(left.segments.len(), 2);
+        let ids: Vec<u8> = left.interrupted.iter().map(|(_, event)| event.event_id[0]).collect();
+        assert_eq!(ids, [2]);
+        assert_eq!(left.interrupted[0].1.ending(), pb::Ending::Interrupted);
+    }
+
+    #[test]
+    fn a_foreign_or_empty_file_does_not_stop_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("0.seg"), b"").unwrap();
+        std::fs::write(directory.path().join("1.seg"), [0xff; 100]).unwrap();
+        let left = leftovers(directory.path()).unwrap();
+        assert!(left.interrupted.is_empty());
+    }
+}

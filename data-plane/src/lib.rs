@@ -1,0 +1,108 @@
+//! The data plane: serves every model call.
+//!
+//! # The life of a call
+//!
+//! ```text
+//! bytes ─▶ authenticate ─▶ decode ─▶ authorize ─▶ route ─▶ attempt ─▶ relay ─▶ bytes
+//!                                                            ▲  │ retry       │
+//!                                                            └──┘          settle
+//! ```
+//!
+//! [`listen`] accepts on one thread per core; [`api`] finds the route; [`pipeline`] is the page above, one
+//! file per stage. A call reads one [`snapshot`] from its first line to its price. [`transport`] talks to
+//! providers, [`ledger`] writes down what was used before the last byte leaves and delivers it later, and
+//! [`control`] is the one connection to the control plane, which may be away.
+
+mod api;
+mod clock;
+mod control;
+mod error;
+mod gateway;
+mod ledger;
+mod listen;
+mod patient;
+mod pipeline;
+mod routing;
+mod seal;
+pub mod settings;
+mod snapshot;
+mod state;
+pub mod telemetry;
+mod transport;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+pub use control::{AddressError, ControlAddress};
+pub use listen::bind;
+pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;
+
+/// How long usage is still delivered after the last call ended.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// Runs a data plane until `shutdown`, then drains it: readiness goes, calls end, usage is synced and delivered.
+///
+/// `listeners` come from [`bind`], one per thread. Errors are those of the start; once serving, nothing short
+/// of shutdown ends it.
+pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let state = state::State::open(&settings.state_dir)?;
+    let seal = seal::Seal::of_state(&settings.state_dir, settings.state_key_file.as_deref())
+        .context("the key that seals the state directory")?;
+    let address = ControlAddress::parse(&settings.control_plane, settings.join_token.as_deref())?;
+    let control = control::ControlPlane::new(&address, &state.data_plane_id).context("the data plane's identity")?;
+    let tls = match transport::Tls::system() {
+        Ok(tls) => tls,
+        Err(error) => {
+            tracing::warn!(%error, "calls to https providers will fail");
+            transport::Tls::nobody().context("TLS")?
+        }
+    };
+
+    let clock = clock::Clock;
+    let spool = state.directory.join("spool");
+    let boot = u64::try_from(clock.now_ms()).unwrap_or(0);
+    let ledger = ledger::Ledger::open(spool.clone(), settings.spool_max_bytes, boot).context("opening the spool")?;
+    let leftovers = ledger::recover::leftovers(&spool).context("reading the spool")?;
+    let mut disk =
+        snapshot::disk::Disk::open(state.directory.join("snapshot"), seal).context("opening the disk copy")?;
+
+    let gateway = Arc::new(gateway::Gateway::new(settings, control.clone(), Arc::clone(&ledger), tls));
+    let (disk, loaded) = tokio::task::spawn_blocking(move || {
+        let loaded = disk.load();
+        (disk, loaded)
+    })
+    .await?;
+    if let Some(snapshot) = loaded {
+        tracing::info!(
+            revision = snapshot.version.revision,
+            keys = snapshot.keys.len(),
+            "serving from the disk copy of the snapshot"
+        );
+        gateway.snapshots.swap(snapshot);
+    }
+
+    // Delivery outlives the calls: what they settle last must still go.
+    let (calls_ended, stop_background) = (CancellationToken::new(), CancellationToken::new());
+    let subscription = gateway.subscription(disk);
+    let subscribed = tokio::spawn(subscription.run(stop_background.clone()));
+    let shipper = ledger::ship::Shipper::new(Arc::clone(&ledger), control, leftovers);
+    let shipped = tokio::spawn(shipper.run(calls_ended.clone(), FLUSH));
+    let synced = tokio::spawn(ledger::ship::sync(ledger, calls_ended.clone()));
+
+    listen::serve(&gateway, listeners, shutdown).await?;
+
+    calls_ended.cancel();
+    synced.await.context("syncing the spool")?;
+    shipped.await.context("delivering the spool")?;
+    stop_background.cancel();
+    subscribed.await.context("the subscription")?;
+    drop(state);
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! Which model the caller means, and whether they may use it. Asks the snapshot only.
+//!
+//! Names are rewritten in LiteLLM's order (admin_api.md 4.6), each table once; access is checked by one
+//! algorithm for key, team and user in turn (4.5).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::authenticate::{Caller, Identity};
+use super::decode::Call;
+use crate::snapshot::{Deployment, Models, Settings, Snapshot, models};
+
+/// What the caller may do: use these deployments under this name.
+pub(crate) struct Grant {
+    pub(crate) caller: Caller,
+    /// The public name after aliases.
+    pub(crate) group: String,
+    pub(crate) candidates: Vec<Arc<Deployment>>,
+}
+
+/// Why a caller may not use a model.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuthorizeError {
+    #[error("{who} not allowed to access model. This {noun} can only access models={allowed}. Tried to access {model}", who = .owner.who(), noun = .owner.noun())]
+    Model { owner: Owner, model: String, allowed: String },
+    #[error(
+        "Virtual key is not allowed to call this route. Only allowed to call routes: {allowed}. Tried to call route: {route}"
+    )]
+    Route { allowed: String, route: String },
+    #[error("Authentication Error, a `{role}` may not call models")]
+    Role { role: String },
+    #[error(
+        "{route}: Invalid model name passed in model={model}. Call `/v1/models` to view available models for your key."
+    )]
+    Unknown { route: &'static str, model: String },
+    #[error("Model is blocked. Model={model}")]
+    Blocked { model: String },
+}
+
+/// Whose list of models refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Key,
+    Team,
+    User,
+}
+
+impl Owner {
+    fn who(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Team => "team",
+            Self::User => "user",
+        }
+    }
+
+    fn noun(self) -> &'static str {
+        self.who()
+    }
+
+    /// LiteLLM's error type.
+    pub(crate) fn error_type(self) -> &'static str {
+        match self {
+            Self::Key => "key_model_access_denied",
+            Self::Team => "team_model_access_denied",
+            Self::User => "user_model_access_denied",
+        }
+    }
+}
+
+/// Resolves the model the call names and lets the caller use it, or says what they may not.
+pub(crate) fn authorize(snapshot: &Snapshot, caller: Caller, call: &Call) -> Result<Grant, AuthorizeError> {
+    let name = resolve(&snapshot.settings, &caller, &call.asked);
+    let scopes = check_access(&snapshot.models, &caller, &name)?;
+    let mut candidates = candidates(&snapshot.models, &caller, &name.group);
+    // Who was let in by an access group sees the deployments of that group alone.
+    candidates.retain(|deployment| scopes.iter().all(|scope| scope.holds(deployment)));
+    if candidates.is_empty() {
+        return Err(AuthorizeError::Unknown { route: call.task.route(), model: call.asked.clone() });
+    }
+    let usable: Vec<_> = candidates.into_iter().filter(|deployment| !deployment.blocked).collect();
+    match usable.is_empty() {
+        true => Err(AuthorizeError::Blocked { model: call.asked.clone() }),
+        false => Ok(Grant { caller, group: name.group, candidates: usable }),
+    }
+}
+
+/// Lets the caller use a path of ours, or says which ones their key may call.
+pub(crate) fn check_route(caller: &Caller, path: &str) -> Result<(), AuthorizeError> {
+    let Identity::Key { key, .. } = &caller.identity else { return Ok(()) };
+    let allowed = &key.allowed_routes;
+    match allowed.is_empty() || allowed.iter().any(|entry| opens_route(entry, path)) {
+        true => Ok(()),
+        false => Err(AuthorizeError::Route { allowed: shown(allowed), route: path.to_owned() }),
+    }
+}
+
+/// Whether an entry of `allowed_routes` covers a path that this plane serves: exactly, as a prefix of whole segments or
+/// with `*`, or as one of LiteLLM's groups (admin_api.md 2.3).
+fn opens_route(entry: &str, path: &str) -> bool {
+    let lists_models = matches!(path, "/models" | "/v1/models");
+    match entry {
+        "llm_api_routes" | "openai_routes" => true,
+        "info_routes" => lists_models,
+        _ => match entry.strip_suffix('*') {
+            Some(prefix) => path.starts_with(prefix),
+            None => path.strip_prefix(entry).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        },
+    }
+}
+
+/// The caller may see this model: what `/v1/models` lists by.
+pub(crate) fn may_use(snapshot: &Snapshot, caller: &Caller, model: &str) -> bool {
+    let name = resolve(&snapshot.settings, caller, model);
+    check_access(&snapshot.models, caller, &name).is_ok()
+}
+
+/// A name on its way through the alias tables.
+struct Name {
+    group: String,
+    /// Every name that may stand in a list of allowed models.
+    candidates: Vec<String>,
+    /// A team alias was used: the team's admin has said yes.
+    by_team_alias: bool,
+}
+
+fn resolve(settings: &Settings, caller: &Caller, asked: &str) -> Name {
+    let team_aliases = caller.team.as_ref().map_or(&[][..], |(_, team)| &team.model_aliases);
+    let key_aliases = match &caller.identity {
+        Identity::Key { key, .. } => &key.aliases[..],
+        Identity::Master { .. } => &[],
+    };
+    let look_up = |table: &[(Box<str>, Box<str>)], name: &str| {
+        table.iter().find(|(alias, _)| alias.as_ref() == name).map(|(_, model)| model.to_string())
+    };
+    let by_team = look_up(team_aliases, asked);
+    let by_team_alias = by_team.is_some();
+    let mut name = by_team.unwrap_or_else(|| asked.to_owned());
+    let mut by_key_alias = false;
+    if let Some(target) = look_up(key_aliases, &name) {
+        (name, by_key_alias) = (target, true);
+    }
+    let before_map = name.clone();
+    if let Some(target) = settings.model_alias_map.get(name.as_str()) {
+        name = target.to_string();
+    }
+    if let Some(target) = look_up(key_aliases, &name) {
+        (name, by_key_alias) = (target, true);
+    }
+    let group = settings.group_aliases.get(name.as_str()).map_or_else(|| name.clone(), |alias| alias.model.to_string());
+    let mut candidates = vec![name, group.clone()];
+    if !by_key_alias {
+        candidates.push(before_map);
+        candidates.push(asked.to_owned());
+    }
+    candidates.dedup();
+    // What the team's admin said yes to is the alias's target, not wherever a key alias leads from there.
+    Name { group, candidates, by_team_alias: by_team_alias && !by_key_alias }
+}
+
+/// The access groups by which somebody was let in, where nothing else did.
+struct Scope(Vec<Box<str>>);
+
+impl Scope {
+    fn holds(&self, deployment: &Deployment) -> bool {
+        deployment.access_groups.iter().any(|group| self.0.contains(group))
+    }
+}
+
+fn check_access(models: &Models, caller: &Caller, name: &Name) -> Result<Vec<Scope>, AuthorizeError> {
+    let Identity::Key { key, .. } = &caller.identity else { return Ok(Vec::new()) };
+    let mut scopes = Vec::new();
+    let mut allows = |allowed: &[Box<str>]| match access(models, allowed, &name.candidates) {
+        Access::Denied => false,
+        Access::Free => true,
+        Access::ByGroups(groups) => {
+            scopes.push(Scope(groups));
+            true
+        }
+    };
+    let team = caller.team.as_ref().map(|(_, team)| team);
+    let refuse = |owner: Owner, allowed: &[Box<str>]| {
+        let model = name.candidates.last().cloned().unwrap_or_default();
+        Err(AuthorizeError::Model { owner, model, allowed: shown(allowed) })
+    };
+    let team_models: &[Box<str>] = team.map_or(&[], |team| &team.models);
+
+    let is_whole_team = key.models.iter().any(|model| model.as_ref() == "all-team-models");
+    let key_list: &[Box<str>] = if is_whole_team { team_models } else { &key.models };
+    if !key.rights.any_model && !name.by_team_alias && !allows(key_list) {
+        return refuse(Owner::Key, key_list);
+    }
+    if team.is_some() && !name.by_team_alias && !allows(team_models) {
+        return refuse(Owner::Team, team_models);
+    }
+    if let Some(user) = &caller.user {
+        if user.role.as_ref() == "proxy_admin_viewer" {
+            return Err(AuthorizeError::Role { role: user.role.to_string() });
+        }
+        let has_none = user.models.iter().any(|model| model.as_ref() == "no-default-models");
+        if has_none {
+            return refuse(Owner::Key, &user.models);
+        }
+        if !allows(&user.models) {
+            return refuse(Owner::User, &user.models);
+        }
+    }
+    Ok(scopes)
+}
+
+/// How a list of allowed models lets a name through.
+enum Access {
+    Denied,
+    Free,
+    /// Only as a member of these groups.
+    ByGroups(Vec<Box<str>>),
+}
+
+/// Whether a list of allowed models lets any of the names through. An empty list lets everything through.
+fn access(models: &Models, allowed: &[Box<str>], names: &[String]) -> Access {
+    let is_free = allowed.is_empty()
+        || allowed.iter().any(|entry| match entry.as_ref() {
+            "*" | "all-proxy-models" | "all-team-models" => true,
+            entry => names.iter().any(|name| names_model(entry, name)),
+        });
+    if is_free {
+        return Access::Free;
+    }
+    let opens = |group: &str| names.iter().any(|name| is_in_access_group(models, group, name));
+    let groups: Vec<Box<str>> = allowed.iter().filter(|group| opens(group)).cloned().collect();
+    if groups.is_empty() { Access::Denied } else { Access::ByGroups(groups) }
+}
+
+/// Whether an entry is the name, or a pattern for it.
+fn names_model(entry: &str, name: &str) -> bool {
+    entry == name
+        || (entry.contains('*')
+            && (models::matches(entry, name) || with_provider(name).is_some_and(|full| models::matches(entry, &full))))
+}
+
+fn is_in_access_group(models: &Models, group: &str, name: &str) -> bool {
+    let in_group = |deployment: &Arc<Deployment>| deployment.access_groups.iter().any(|other| other.as_ref() == group);
+    match models.named(name) {
+        [] => models.matching(name).iter().any(in_group),
+        named => named.iter().any(in_group),
+    }
+}
+
+/// `provider/name`, where the provider of a bare name can be inferred.
+fn with_provider(name: &str) -> Option<String> {
+    if name.contains('/') {
+        return None;
+    }
+    let named = providers::infer(name, None, None).ok()?;
+    Some(format!("{}/{name}", named.provider.id()))
+}
+
+/// Everybody who serves `group` for this caller, in the order of llm_path.md 4.3.
+fn candidates(models: &Models, caller: &Caller, group: &str) -> Vec<Arc<Deployment>> {
+    let team = caller.team.as_ref().map(|(id, _)| id.as_ref());
+    let is_ours = |deployment: &&Arc<Deployment>| deployment.team_id.as_deref().is_none_or(|owner| Some(owner) == team);
+    let ours = |deployments: &[Arc<Deployment>]| deployments.iter().filter(is_ours).cloned().collect::<Vec<_>>();
+
+    if models.named(group).is_empty()
+        && let Some(deployment) = models.by_id(group).filter(is_ours)
+    {
+        return vec![Arc::clone(deployment)];
+    }
+    let of_team = team.map(|team| models.of_team(team, group)).unwrap_or_default();
+    let with_provider = || with_provider(group).map_or(Cow::Borrowed(""), Cow::Owned);
+    let sources: [&dyn Fn() -> Vec<Arc<Deployment>>; 5] = [
+        &|| of_team.to_vec(),
+        &|| ours(models.named(group)),
+        &|| ours(models.matching(group)),
+        &|| ours(models.matching(&with_provider())),
+        &|| ours(models.by_litellm_model(group)),
+    ];
+    sources.iter().map(|source| source()).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+fn shown(models: &[Box<str>]) -> String {
+    let quoted: Vec<String> = models.iter().map(|model| format!("'{model}'")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_opened_by_its_path_its_prefix_or_its_group() {
+        assert!(opens_route("/chat/completions", "/chat/completions"));
+        assert!(opens_route("/v1/*", "/v1/embeddings"));
+        assert!(opens_route("/v1/models", "/v1/models/gpt-4o"));
+        assert!(opens_route("llm_api_routes", "/v1/chat/completions"));
+        assert!(opens_route("info_routes", "/v1/models"));
+        assert!(!opens_route("info_routes", "/v1/chat/completions"));
+        assert!(!opens_route("management_routes", "/v1/chat/completions"));
+        assert!(!opens_route("/key/info", "/v1/chat/completions"));
+        assert!(!opens_route("/v1/chat", "/v1/chatter"));
+    }
+}

@@ -1,0 +1,222 @@
+//! The body, read once: bytes stay bytes, and only the top level is looked at.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use dialects::Task;
+use dialects::openai::request::{self, Request, RequestError};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, USER_AGENT};
+use http::{HeaderMap, HeaderName};
+
+use super::Inbound;
+use super::authenticate::{Caller, Identity};
+use crate::api::body::RequestBody;
+use crate::snapshot::Snapshot;
+
+static TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+static STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+static NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
+static TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+static SESSION_ID: HeaderName = HeaderName::from_static("x-litellm-session-id");
+static TRACE_ID: HeaderName = HeaderName::from_static("x-litellm-trace-id");
+static END_USER: [HeaderName; 2] =
+    [HeaderName::from_static("x-litellm-customer-id"), HeaderName::from_static("x-litellm-end-user-id")];
+
+/// The longest pause within a request body.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Texts that are only noted are cut to this many characters, and there are no more tags than that many.
+const NOTED_CHARS: usize = 256;
+const NOTED_TAGS: usize = 100;
+
+/// A call that was read: what its body and headers ask for.
+pub(crate) struct Call {
+    pub(crate) task: Task,
+    pub(crate) body: Bytes,
+    pub(crate) request: Request,
+    /// What the client called the model; answers carry the same name.
+    pub(crate) asked: String,
+    pub(crate) call_id: String,
+    pub(crate) client_ip: std::net::IpAddr,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) session_id: Option<String>,
+    pub(crate) end_user: Option<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+/// Why a body cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("the request body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the request body broke off: {0}")]
+    Broken(#[source] hyper::Error),
+    #[error("the request body did not go on for {} s", PAUSE.as_secs())]
+    Stalled,
+    #[error("a request body with content-encoding `{0}` is not read: send it as it is")]
+    Encoded(String),
+    #[error("{0}")]
+    Request(#[from] RequestError),
+    #[error(
+        "Authentication Error, Rejected Request: {0} is not allowed in request body. The admin may allow it with \
+         `general_settings.allow_client_side_credentials` or `configurable_clientside_auth_params`; this gateway does not yet."
+    )]
+    Forbidden(String),
+    #[error("{0} is only for testing: an admin would have to allow it, which this gateway does not offer yet")]
+    MockTesting(String),
+    #[error("{route}: Missing required parameter: '{param}'.")]
+    Missing { route: &'static str, param: &'static str },
+    #[error("`{name}` must be a number of {unit}, not `{value}`")]
+    Header { name: &'static str, unit: &'static str, value: String },
+}
+
+/// Reads and checks the body.
+pub(crate) async fn decode(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    inbound: Inbound,
+    limit: usize,
+) -> Result<Call, DecodeError> {
+    let Inbound { head, body, task, path_model, client_ip, call_id } = inbound;
+    let body = read(&head.headers, body, limit).await?;
+    let body = if body.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { body };
+    let mut request = request::read(task, &body)?;
+    if let Some(name) = request::forbidden_param(&body, &request) {
+        return Err(DecodeError::Forbidden(name));
+    }
+    if request.api_key.is_some() {
+        return Err(DecodeError::Forbidden("api_key".to_owned()));
+    }
+    if let Some(name) = request::mock_testing_param(&body, &request) {
+        return Err(DecodeError::MockTesting(name));
+    }
+    headers_to_parameters(&head.headers, &mut request)?;
+    if !may_mock(caller) {
+        request.mock_response = None;
+    }
+    let fixed = match task {
+        Task::Chat | Task::Completion => snapshot.settings.default_chat_model.as_deref().map(str::to_owned),
+        Task::Embedding => None,
+    };
+    let asked = fixed.or(path_model).or_else(|| request.model.clone());
+    let asked = asked.ok_or(DecodeError::Missing { route: task.route(), param: "model" })?;
+    request.require_content(task)?;
+    let text = |name: &HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).map(noted);
+    Ok(Call {
+        task,
+        asked,
+        call_id,
+        client_ip,
+        user_agent: text(&USER_AGENT),
+        session_id: text(&TRACE_ID)
+            .or_else(|| text(&SESSION_ID))
+            .or_else(|| request.litellm_trace_id.as_deref().map(noted))
+            .or_else(|| request.litellm_session_id.as_deref().map(noted)),
+        end_user: END_USER.iter().find_map(text).or_else(|| request.user.as_deref().map(noted)),
+        tags: tags(&head.headers, &request, caller),
+        body,
+        request,
+    })
+}
+
+/// The text as far as it is worth noting.
+pub(crate) fn noted(text: &str) -> String {
+    match text.len() <= NOTED_CHARS {
+        true => text.to_owned(),
+        false => text.chars().take(NOTED_CHARS).collect(),
+    }
+}
+
+async fn read(headers: &HeaderMap, mut body: RequestBody, limit: usize) -> Result<Bytes, DecodeError> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        return Err(DecodeError::Encoded(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
+    }
+    let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if said.is_some_and(|said| said > limit) {
+        return Err(DecodeError::TooLarge { limit });
+    }
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(chunk) = tokio::time::timeout(PAUSE, body.chunk()).await.map_err(|_late| DecodeError::Stalled)? {
+        let chunk = chunk.map_err(DecodeError::Broken)?;
+        if first.len().max(more.len()) + chunk.len() > limit {
+            return Err(DecodeError::TooLarge { limit });
+        }
+        match (first.is_empty(), more.is_empty()) {
+            (true, true) => first = chunk,
+            (false, _) => {
+                // What the client promises is trusted for no more than a mebibyte ahead of what came.
+                more.reserve(said.unwrap_or(0).min(first.len() + chunk.len() + (1 << 20)));
+                more.extend_from_slice(&std::mem::take(&mut first));
+                more.extend_from_slice(&chunk);
+            }
+            (true, false) => more.extend_from_slice(&chunk),
+        }
+    }
+    Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+/// Headers that stand for body parameters; where both are given the header counts (llm_path.md 2.5).
+fn headers_to_parameters(headers: &HeaderMap, request: &mut Request) -> Result<(), DecodeError> {
+    if let Some(timeout) = number(headers, &TIMEOUT, "x-litellm-timeout", "seconds")? {
+        request.timeout_ms = Some(milliseconds(timeout));
+    }
+    if let Some(timeout) = number(headers, &STREAM_TIMEOUT, "x-litellm-stream-timeout", "seconds")? {
+        request.stream_timeout_ms = Some(milliseconds(timeout));
+    }
+    if let Some(retries) = number(headers, &NUM_RETRIES, "x-litellm-num-retries", "retries")? {
+        request.num_retries = u32::try_from(milliseconds(retries) / 1_000).ok();
+    }
+    Ok(())
+}
+
+fn number(
+    headers: &HeaderMap,
+    header: &HeaderName,
+    name: &'static str,
+    unit: &'static str,
+) -> Result<Option<f64>, DecodeError> {
+    let Some(value) = headers.get(header) else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    match text.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(Some(number)),
+        _ => Err(DecodeError::Header { name, unit, value: text.chars().take(64).collect() }),
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "finite and not negative; the cast saturates"
+)]
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1_000.0) as u64
+}
+
+fn may_mock(caller: &Caller) -> bool {
+    match &caller.identity {
+        Identity::Master { .. } => false,
+        Identity::Key { key, .. } => {
+            key.rights.mock_response || caller.team.as_ref().is_some_and(|(_, team)| team.rights.mock_response)
+        }
+    }
+}
+
+/// Tags of the request, then of the key, then of the team; each once, in order of first occurrence.
+fn tags(headers: &HeaderMap, request: &Request, caller: &Caller) -> Vec<String> {
+    let mut tags: Vec<String> = request.tags.clone();
+    if !request.has_tags_list
+        && let Some(header) = headers.get(&TAGS).and_then(|value| value.to_str().ok())
+    {
+        tags.extend(header.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+    }
+    if let Identity::Key { key, .. } = &caller.identity {
+        tags.extend(key.tags.iter().map(ToString::to_string));
+    }
+    if let Some((_, team)) = &caller.team {
+        tags.extend(team.tags.iter().map(ToString::to_string));
+    }
+    let mut seen = std::collections::HashSet::new();
+    tags.retain(|tag| seen.insert(tag.clone()));
+    tags.truncate(NOTED_TAGS);
+    tags.iter().map(|tag| noted(tag)).collect()
+}

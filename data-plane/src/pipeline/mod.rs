@@ -1,0 +1,51 @@
+//! The stages of a model call. This page is the whole way; each stage is a file.
+
+pub(crate) mod attempt;
+pub(crate) mod authenticate;
+pub(crate) mod authorize;
+pub(crate) mod decode;
+pub(crate) mod detach;
+mod mock;
+pub(crate) mod relay;
+pub(crate) mod route;
+pub(crate) mod settle;
+pub(crate) mod stream;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use dialects::Task;
+use http::Response;
+
+use crate::api::body::{AnswerBody, RequestBody};
+use crate::error::ProxyError;
+use crate::gateway::Core;
+
+/// A call as it came in: its head, its unread body, and what the path said.
+pub(crate) struct Inbound {
+    pub(crate) head: http::request::Parts,
+    pub(crate) body: RequestBody,
+    pub(crate) task: Task,
+    /// The model that `/engines/{model}/…` or `/openai/deployments/{model}/…` names.
+    pub(crate) path_model: Option<String>,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) call_id: String,
+}
+
+/// Carries one model call from the client's bytes to the answer's bytes.
+pub(crate) async fn serve(
+    core: Rc<Core>,
+    inbound: Inbound,
+    presence: detach::Presence,
+) -> Result<Response<AnswerBody>, ProxyError> {
+    let snapshot = core.snapshot().ok_or(ProxyError::NoSnapshot)?;
+
+    let caller = authenticate::authenticate(&snapshot, &inbound.head.headers, core.gateway.clock.now_ms())?;
+    authorize::check_route(&caller, inbound.head.uri.path())?;
+    let call = decode::decode(&snapshot, &caller, inbound, core.gateway.settings.max_body_bytes).await?;
+    let mut grant = authorize::authorize(&snapshot, caller, &call)?;
+    let plan = route::route(&snapshot, &mut grant, &call)?;
+    let answer = attempt::attempt(&core, plan, grant, call, presence).await?;
+
+    Ok(relay::relay(core, answer))
+}

@@ -1,0 +1,3 @@
+//! Strategies: which of several deployments serves next.
+
+pub(crate) mod shuffle;

@@ -1,0 +1,178 @@
+//! Process settings of a data plane, from flags and environment, read once. Nothing about models or keys.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum};
+
+/// `turnpike-data-plane`: serves every model call with what the control plane pushed to it.
+#[derive(Debug, Parser)]
+#[command(name = "turnpike-data-plane", version, about, long_about = None)]
+pub struct Flags {
+    /// The control plane's gRPC address.
+    #[arg(long, env = "TURNPIKE_CONTROL_PLANE", value_name = "https://HOST:4002")]
+    control_plane: String,
+
+    /// The join token that `turnpike-control-plane init` wrote; it also pins the control plane's certificate authority.
+    #[arg(
+        long,
+        env = "TURNPIKE_JOIN_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        conflicts_with = "join_token_file"
+    )]
+    join_token: Option<String>,
+
+    /// A file that holds the join token.
+    #[arg(long, env = "TURNPIKE_JOIN_TOKEN_FILE", value_name = "FILE")]
+    join_token_file: Option<PathBuf>,
+
+    /// The address to listen on.
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    host: IpAddr,
+
+    /// The port to listen on.
+    #[arg(long, env = "PORT", default_value_t = 4000)]
+    port: u16,
+
+    #[command(flatten)]
+    shared: Shared,
+
+    /// Where the snapshot's disk copy and the spool of usage lie.
+    #[arg(long, env = "TURNPIKE_STATE_DIR", value_name = "DIR")]
+    state_dir: PathBuf,
+
+    /// A file whose content seals the state directory; without it a key is made beside the state, with a warning.
+    #[arg(long, env = "TURNPIKE_STATE_KEY_FILE", value_name = "FILE")]
+    state_key_file: Option<PathBuf>,
+
+    /// Redis for limits and caching across data planes. Accepted and kept for the release that limits across data planes: not used yet.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<String>,
+}
+
+/// Settings that the standalone binary offers too.
+#[derive(Clone, Debug, Args)]
+pub struct Shared {
+    /// How many threads serve calls [default: the number of cores, at most 8].
+    #[arg(long, env = "TURNPIKE_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// Whether admin paths on this port are forwarded to the control plane.
+    #[arg(long, env = "TURNPIKE_FORWARD_ADMIN", value_enum, default_value_t = ForwardAdmin::On)]
+    pub forward_admin: ForwardAdmin,
+
+    /// Serves Prometheus metrics on this port, on the same host, without a key. Off unless given.
+    #[arg(long, env = "TURNPIKE_METRICS_PORT", value_name = "PORT")]
+    pub metrics_port: Option<u16>,
+
+    /// The largest request body that is accepted.
+    #[arg(long, env = "TURNPIKE_MAX_BODY_MB", value_name = "MB", default_value_t = 100)]
+    pub max_body_mb: u32,
+
+    /// How much usage may wait on disk while the control plane is away; beyond it calls are refused with 503.
+    #[arg(long, env = "TURNPIKE_SPOOL_MAX_MB", value_name = "MB", default_value_t = 1024)]
+    pub spool_max_mb: u32,
+
+    /// How long running calls may take to end after SIGTERM.
+    #[arg(long, env = "GRACEFUL_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 90)]
+    pub drain_seconds: u32,
+
+    /// How long new calls are still accepted after SIGTERM, with readiness already off.
+    #[arg(long, env = "TURNPIKE_LINGER_SECONDS", value_name = "SECONDS", default_value_t = 5)]
+    pub linger_seconds: u32,
+}
+
+/// Whether admin paths are forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ForwardAdmin {
+    On,
+    Off,
+}
+
+/// What a data plane needs to know about its process.
+#[derive(Debug)]
+pub struct Settings {
+    /// `https://host:port`, or `unix:/path` in standalone.
+    pub control_plane: String,
+    pub join_token: Option<String>,
+    pub state_dir: PathBuf,
+    pub state_key_file: Option<PathBuf>,
+    pub forward_admin: ForwardAdmin,
+    pub max_body_bytes: usize,
+    pub spool_max_bytes: u64,
+    pub drain: Duration,
+    pub linger: Duration,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the join token file {path}: {source}")]
+    TokenFile { path: PathBuf, source: std::io::Error },
+}
+
+impl Flags {
+    pub fn host(&self) -> IpAddr {
+        self.host
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Whether a setting was given that does nothing yet.
+    pub fn unused(&self) -> Option<&'static str> {
+        self.redis_url
+            .as_ref()
+            .map(|_| "REDIS_URL is set and not used yet: limits across data planes come with a later release")
+    }
+
+    /// Reads what the flags point to.
+    pub fn settings(self) -> Result<Settings, SettingsError> {
+        let join_token = match (self.join_token, self.join_token_file) {
+            (Some(token), _) => Some(token),
+            (None, Some(path)) => {
+                let token = std::fs::read_to_string(&path);
+                Some(token.map_err(|source| SettingsError::TokenFile { path, source })?)
+            }
+            (None, None) => None,
+        };
+        Ok(self.shared.settings(self.control_plane, join_token, self.state_dir, self.state_key_file))
+    }
+}
+
+impl Shared {
+    /// The threads to serve with.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        self.threads.unwrap_or_else(cores).max(1)
+    }
+
+    /// Completes these to a data plane's settings.
+    pub fn settings(
+        &self,
+        control_plane: String,
+        join_token: Option<String>,
+        state_dir: PathBuf,
+        state_key_file: Option<PathBuf>,
+    ) -> Settings {
+        let megabytes = |count: u32| u64::from(count) << 20;
+        Settings {
+            control_plane,
+            join_token,
+            state_dir,
+            state_key_file,
+            forward_admin: self.forward_admin,
+            max_body_bytes: usize::try_from(megabytes(self.max_body_mb)).unwrap_or(usize::MAX),
+            spool_max_bytes: megabytes(self.spool_max_mb),
+            drain: Duration::from_secs(self.drain_seconds.into()),
+            linger: Duration::from_secs(self.linger_seconds.into()),
+        }
+    }
+}
