@@ -10,7 +10,14 @@ pub(crate) struct State {
     pub(crate) directory: PathBuf,
     /// Made on the first start; usage is booked under it.
     pub(crate) data_plane_id: String,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // Closing is not enough while a forked child still holds a copy of the descriptor.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl State {
@@ -30,7 +37,7 @@ impl State {
             bail!("{} is in use by another data plane: give each its own --state-dir", named());
         }
         let data_plane_id = identity(&directory.join("identity")).with_context(named)?;
-        Ok(Self { directory: directory.to_owned(), data_plane_id, _lock: lock })
+        Ok(Self { directory: directory.to_owned(), data_plane_id, lock })
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Place {
     pub(crate) ours: Account,
     /// The data directory that was asked for; the same as `root` in most cases.
     pub(crate) data_dir: PathBuf,
-    _locks: Vec<File>,
+    _locks: Vec<Lock>,
 }
 
 impl Place {
@@ -110,8 +110,20 @@ fn make_data_dir(path: &Path, ours: &Account) -> Result<PathBuf, StartError> {
     fs::canonicalize(path).map_err(failed)
 }
 
-/// Takes the lock of `dir`. The kernel gives it back when this process ends, however it ends.
-fn lock(dir: &Path) -> Result<File, StartError> {
+/// A lock file that is ours while this lives. The kernel gives it back when this process ends, however it ends.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread forks at this moment holds a copy of the descriptor until
+        // it executes its program, and the lock lives as long as any copy does.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the lock of `dir`.
+fn lock(dir: &Path) -> Result<Lock, StartError> {
     let failed = |source| StartError::DataDir { path: dir.to_owned(), source };
     let mut file = OpenOptions::new()
         .read(true)
@@ -125,7 +137,7 @@ fn lock(dir: &Path) -> Result<File, StartError> {
         Ok(()) => {
             file.set_len(0).map_err(failed)?;
             writeln!(file, "{}", process::id()).map_err(failed)?;
-            Ok(file)
+            Ok(Lock(file))
         }
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -198,4 +210,20 @@ fn replace(path: &Path, content: &str) -> io::Result<()> {
     fs::write(&fresh, content)?;
     fs::set_permissions(&fresh, fs::Permissions::from_mode(0o644))?;
     fs::rename(&fresh, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_given_back_is_free_though_a_forked_child_still_holds_the_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap();
+        let copy_of_a_child = held.0.try_clone().unwrap();
+        assert!(matches!(lock(dir.path()), Err(StartError::InUse { .. })));
+        drop(held);
+        assert!(lock(dir.path()).is_ok());
+        drop(copy_of_a_child);
+    }
 }
