@@ -1,21 +1,20 @@
 //! The long-lived parts: those that all cores share, and those that each core has for itself.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
-use http::HeaderName;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::ledger::{CoreLedger, Ledger};
+use crate::pipeline::provider_headers::ProviderHeaders;
 use crate::settings::Settings;
+use crate::signal::Signal;
 use crate::snapshot::Snapshot;
 use crate::snapshot::cell::SnapshotCell;
 use crate::snapshot::disk::Disk;
@@ -111,25 +110,28 @@ pub(crate) struct Core {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) transport: Rc<Transport>,
     pub(crate) ledger: CoreLedger,
-    /// Cancelled when running calls may not go on any longer.
-    pub(crate) cut: CancellationToken,
+    /// Raised when no more connections are taken, and open ones end with the call they carry.
+    pub(crate) stop: Rc<Signal>,
+    /// Raised when running calls may not go on any longer.
+    pub(crate) cut: Rc<Signal>,
     pub(crate) calls: Cell<usize>,
     snapshot: RefCell<Option<Held>>,
     random: RefCell<SmallRng>,
-    prefixed: RefCell<HashMap<HeaderName, HeaderName>>,
+    pub(crate) provider_headers: ProviderHeaders,
 }
 
 impl Core {
-    pub(crate) fn new(gateway: Arc<Gateway>, index: usize, cut: CancellationToken) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, index: usize) -> Self {
         Self {
             transport: Rc::new(Transport::new(Arc::clone(&gateway.tls))),
             ledger: CoreLedger::new(Arc::clone(&gateway.ledger), index),
             gateway,
-            cut,
+            stop: Rc::default(),
+            cut: Rc::default(),
             calls: Cell::new(0),
             snapshot: RefCell::default(),
             random: RefCell::new(SmallRng::from_seed(rand::random())),
-            prefixed: RefCell::default(),
+            provider_headers: ProviderHeaders::default(),
         }
     }
 
@@ -148,19 +150,5 @@ impl Core {
     /// Something random, from this core's own generator.
     pub(crate) fn random<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
         draw(&mut self.random.borrow_mut())
-    }
-
-    /// `llm_provider-` before a header's name, made once per name.
-    pub(crate) fn prefixed(&self, name: &HeaderName) -> Option<HeaderName> {
-        const MAX_NAMES: usize = 1_000;
-        let mut names = self.prefixed.borrow_mut();
-        if let Some(prefixed) = names.get(name) {
-            return Some(prefixed.clone());
-        }
-        let prefixed = HeaderName::try_from(format!("llm_provider-{name}")).ok()?;
-        if names.len() < MAX_NAMES {
-            names.insert(name.clone(), prefixed.clone());
-        }
-        Some(prefixed)
     }
 }

@@ -25,6 +25,7 @@ mod pipeline;
 mod routing;
 mod seal;
 pub mod settings;
+mod signal;
 mod snapshot;
 mod state;
 pub mod telemetry;

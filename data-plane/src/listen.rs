@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
+use tokio::runtime::LocalOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -99,10 +100,14 @@ fn core(
     stop: CancellationToken,
     cut: CancellationToken,
 ) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let core = Rc::new(Core::new(gateway, index, cut.clone()));
-    let local = tokio::task::LocalSet::new();
-    let served = local.block_on(&runtime, async {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let core = Rc::new(Core::new(gateway, index));
+    let served = runtime.block_on(async {
+        let cut_here = Rc::clone(&core.cut);
+        tokio::task::spawn_local(async move {
+            cut.cancelled().await;
+            cut_here.raise();
+        });
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let connections = TaskTracker::new();
         loop {
@@ -112,7 +117,7 @@ fn core(
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => take(&core, &connections, stream, peer, &stop),
+                Ok((stream, peer)) => take(&core, &connections, stream, peer),
                 Err(error) => {
                     // Too many open files, mostly: connections end, so waiting helps.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -121,27 +126,27 @@ fn core(
             }
         }
         drop(listener);
+        core.stop.raise();
         connections.close();
         connections.wait().await;
         wait_for_detached(&core).await;
         anyhow::Ok(())
     });
     // What still runs is dropped, and with that booked; only then is the segment at its end.
-    drop(local);
+    drop(runtime);
     core.ledger.finish();
     served
 }
 
-fn take(core: &Rc<Core>, connections: &TaskTracker, stream: TcpStream, peer: SocketAddr, stop: &CancellationToken) {
+fn take(core: &Rc<Core>, connections: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
     let socket = SockRef::from(&stream);
     if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_keepalive(true)) {
         tracing::debug!(%error, "a socket option was refused");
     }
-    let (core, stop) = (Rc::clone(core), stop.clone());
-    connections.spawn_local(connection(core, stream, peer, stop));
+    connections.spawn_local(connection(Rc::clone(core), stream, peer));
 }
 
-async fn connection(core: Rc<Core>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+async fn connection(core: Rc<Core>, stream: TcpStream, peer: SocketAddr) {
     let client_ip = peer.ip().to_canonical();
     let service = service_fn(|request| {
         let answered = api::answer(Rc::clone(&core), client_ip, request);
@@ -155,12 +160,13 @@ async fn connection(core: Rc<Core>, stream: TcpStream, peer: SocketAddr, stop: C
         .serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
+        biased;
         ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = core.stop.raised() => {
             serving.as_mut().graceful_shutdown();
             // A stream that is cut says so in an event; what cannot even take that is dropped, and booked so.
             let over = async {
-                core.cut.cancelled().await;
+                core.cut.raised().await;
                 tokio::time::sleep(LAST_WORDS).await;
             };
             tokio::select! {
@@ -177,7 +183,7 @@ async fn connection(core: Rc<Core>, stream: TcpStream, peer: SocketAddr, stop: C
 /// Calls whose client left are read on; at shutdown they get the time that is left, until they are cut.
 async fn wait_for_detached(core: &Core) {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
-    while core.calls.get() > 0 && !core.cut.is_cancelled() {
+    while core.calls.get() > 0 && !core.cut.is_raised() {
         tick.tick().await;
     }
 }

@@ -5,7 +5,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use data_plane::settings::Flags;
+use mimalloc::MiMalloc;
 use tokio_util::sync::CancellationToken;
+
+/// Calls allocate and free small pieces on each core: the system's allocator would take a third of their time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let flags = Flags::parse();

@@ -44,13 +44,13 @@ pub(crate) async fn answer(core: Rc<Core>, client_ip: IpAddr, request: Request<I
     let answered = dispatch(&core, client_ip, request, &call_id).await;
     let mut response = answered.unwrap_or_else(|error| {
         metrics::refusal();
-        refuse(&error)
+        refuse(&core, &error)
     });
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::try_from(call_id) {
-        headers.entry(CALL_ID.clone()).or_insert(value);
+        headers.insert(&CALL_ID, value);
     }
-    headers.entry(VERSION.clone()).or_insert(HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    headers.entry(&VERSION).or_insert(HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     response
 }
 
@@ -83,11 +83,11 @@ async fn dispatch(
 }
 
 /// The response that tells `error`.
-pub(crate) fn refuse(error: &ProxyError) -> Response<AnswerBody> {
+pub(crate) fn refuse(core: &Core, error: &ProxyError) -> Response<AnswerBody> {
     let told = error.tell();
     let mut response = body::json(told.status, told.body());
     if let ProxyError::Attempt(error) = error {
-        crate::pipeline::relay::error_headers(error, response.headers_mut());
+        crate::pipeline::relay::error_headers(core, error, response.headers_mut());
     }
     response
 }

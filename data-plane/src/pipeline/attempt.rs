@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dialects::openai::request::{self, Upstream as Rewrite};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use proto::price::Cost;
 use proto::v1::Ending;
 use providers::{Fault, FaultClass, Retry};
@@ -35,10 +35,9 @@ const MAX_REFUSAL_BYTES: usize = 1 << 20;
 
 /// What a deployment answered, ready to be relayed.
 pub(crate) struct Answer {
-    pub(crate) call: Rc<Call>,
     pub(crate) group: String,
     pub(crate) deployment: Arc<Deployment>,
-    pub(crate) shown_base: String,
+    pub(crate) shown_base: Option<HeaderValue>,
     pub(crate) headers: HeaderMap,
     pub(crate) retries: u32,
     pub(crate) max_retries: u32,
@@ -76,7 +75,7 @@ pub(super) struct Failure {
 /// The head of an answer, as the provider sent it.
 #[derive(Default)]
 pub(super) struct Came {
-    shown_base: String,
+    shown_base: Option<HeaderValue>,
     headers: HeaderMap,
     after: Duration,
 }
@@ -126,7 +125,7 @@ pub(crate) async fn attempt(
         if !others {
             tokio::time::sleep(pause(core, attempt, failure.fault.retry_after)).await;
         }
-        if presence.is_gone() || core.cut.is_cancelled() {
+        if presence.is_gone() || core.cut.is_raised() {
             return Err(given_up(failure, &grant, deployment, attempt, retries));
         }
         failed.push(deployment);
@@ -260,7 +259,7 @@ impl Attempts<'_> {
             failure.headers = head.headers.clone();
             failure
         })?;
-        let came = Came { shown_base: upstream.shown_base().to_owned(), headers: head.headers, after: sent.elapsed() };
+        let came = Came { shown_base: upstream.base_header(), headers: head.headers, after: sent.elapsed() };
         Ok(self.answer(deployment, attempt, came, content))
     }
 
@@ -375,7 +374,6 @@ impl Attempts<'_> {
 
     pub(super) fn answer(&self, deployment: &Arc<Deployment>, retries: u32, came: Came, content: Content) -> Answer {
         Answer {
-            call: Rc::clone(self.call),
             group: self.grant.group.clone(),
             deployment: Arc::clone(deployment),
             shown_base: came.shown_base,

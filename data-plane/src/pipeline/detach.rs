@@ -79,15 +79,15 @@ impl<T: 'static> Drop for Detachable<T> {
 
 /// Lets `work` go on without a client, where there is room for it and the process is not stopping.
 pub(crate) fn read_on(core: &Rc<Core>, work: impl Future<Output = ()> + 'static) {
-    if core.cut.is_cancelled() {
+    if core.cut.is_raised() {
         return;
     }
     let Some(place) = core.gateway.detach() else { return };
-    let cut = core.cut.clone();
+    let cut = Rc::clone(&core.cut);
     tokio::task::spawn_local(async move {
         tokio::select! {
             ended = tokio::time::timeout(READ_ON, work) => drop(ended),
-            () = cut.cancelled() => {}
+            () = cut.raised() => {}
         }
         drop(place);
     });

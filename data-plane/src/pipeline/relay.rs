@@ -1,13 +1,13 @@
 //! The answer as the client gets it: LiteLLM's headers, and the provider's own under `llm_provider-`.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use proto::price::Cost;
 
 use super::attempt::{Answer, AttemptError, Content};
+use super::figures;
 use crate::api::body::AnswerBody;
 use crate::gateway::Core;
 use crate::snapshot::Deployment;
@@ -27,28 +27,15 @@ names! {
     RETRIES = "x-litellm-attempted-retries";
     MAX_RETRIES = "x-litellm-max-retries";
     FALLBACKS = "x-litellm-attempted-fallbacks";
-    CALL_ID = "x-litellm-call-id";
     PRICE_STATE = "x-turnpike-price";
     NO_BUFFERING = "x-accel-buffering";
     REQUEST_ID = "request-id";
     X_REQUEST_ID = "x-request-id";
 }
 
-/// Provider headers that are not shown: hop by hop, credentials, or plainly the provider's own.
-const HIDDEN: [&str; 7] = [
-    "connection",
-    "transfer-encoding",
-    "keep-alive",
-    "set-cookie",
-    "www-authenticate",
-    "proxy-authenticate",
-    "upgrade",
-];
-
 /// Makes the response of an answer.
 pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
     let Answer {
-        call,
         group,
         deployment,
         shown_base,
@@ -60,15 +47,14 @@ pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
         content,
     } = answer;
     let mut headers = HeaderMap::with_capacity(16 + upstream_headers.len());
-    set(&mut headers, &CALL_ID, &call.call_id);
     deployment_headers(&mut headers, &deployment, &group);
-    if !shown_base.is_empty() {
-        set(&mut headers, &API_BASE, &shown_base);
+    if let Some(shown_base) = shown_base {
+        headers.insert(&API_BASE, shown_base);
     }
-    headers.insert(RETRIES.clone(), HeaderValue::from(retries));
-    headers.insert(FALLBACKS.clone(), HeaderValue::from_static("0"));
+    headers.insert(&RETRIES, HeaderValue::from(retries));
+    headers.insert(&FALLBACKS, HeaderValue::from_static("0"));
     if retries > 0 {
-        headers.insert(MAX_RETRIES.clone(), HeaderValue::from(max_retries));
+        headers.insert(&MAX_RETRIES, HeaderValue::from(max_retries));
     }
     provider_headers(&core, &upstream_headers, &mut headers);
 
@@ -77,14 +63,14 @@ pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             cost_headers(&mut headers, cost);
             let total = began.elapsed();
-            set(&mut headers, &DURATION, &milliseconds(total));
-            set(&mut headers, &OVERHEAD, &milliseconds(total.saturating_sub(upstream)));
+            headers.insert(&DURATION, figures::milliseconds(total));
+            headers.insert(&OVERHEAD, figures::milliseconds(total.saturating_sub(upstream)));
             AnswerBody::Whole(Some(body))
         }
         Content::Stream(stream) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            headers.insert(NO_BUFFERING.clone(), HeaderValue::from_static("no"));
+            headers.insert(&NO_BUFFERING, HeaderValue::from_static("no"));
             AnswerBody::Stream(stream)
         }
     };
@@ -94,65 +80,49 @@ pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
 }
 
 /// What a client learns beside the error itself.
-pub(crate) fn error_headers(error: &AttemptError, headers: &mut HeaderMap) {
+pub(crate) fn error_headers(core: &Core, error: &AttemptError, headers: &mut HeaderMap) {
     if let Some(deployment) = &error.deployment {
         deployment_headers(headers, deployment, &error.group);
     }
-    headers.insert(RETRIES.clone(), HeaderValue::from(error.retries));
+    headers.insert(&RETRIES, HeaderValue::from(error.retries));
     if error.retries > 0 {
-        headers.insert(MAX_RETRIES.clone(), HeaderValue::from(error.max_retries));
+        headers.insert(&MAX_RETRIES, HeaderValue::from(error.max_retries));
     }
-    headers.insert(FALLBACKS.clone(), HeaderValue::from_static("0"));
-    headers.insert(COST.clone(), HeaderValue::from_static("0"));
+    headers.insert(&FALLBACKS, HeaderValue::from_static("0"));
+    headers.insert(&COST, HeaderValue::from_static("0"));
     if let Some(after) = error.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
     }
-    for (name, value) in error.headers.iter().filter(|(name, _)| is_shown(name)) {
-        if let Ok(name) = HeaderName::try_from(format!("llm_provider-{name}")) {
-            headers.append(name, value.clone());
-        }
-    }
+    core.provider_headers.show(&error.headers, headers);
 }
 
 fn deployment_headers(headers: &mut HeaderMap, deployment: &Deployment, group: &str) {
-    set(headers, &MODEL_ID, &deployment.id);
-    set(headers, &MODEL_NAME, &deployment.litellm_model);
-    set(headers, &MODEL_GROUP, group);
+    for (name, value) in [(&MODEL_ID, &deployment.shown.id), (&MODEL_NAME, &deployment.shown.litellm_model)] {
+        if let Some(value) = value {
+            headers.insert(name, value.clone());
+        }
+    }
+    let group = match group == deployment.model_name.as_ref() {
+        true => deployment.shown.model_name.clone(),
+        false => HeaderValue::try_from(group).ok(),
+    };
+    if let Some(group) = group {
+        headers.insert(&MODEL_GROUP, group);
+    }
 }
 
 /// A price that nobody knows is said, never shown as zero.
 fn cost_headers(headers: &mut HeaderMap, cost: Cost) {
     match cost {
-        Cost::Known(amount) => set(headers, &COST, &amount.to_usd().to_string()),
-        Cost::Free => set(headers, &COST, "0.0"),
-        Cost::Unknown => set(headers, &PRICE_STATE, "unknown"),
-    }
+        Cost::Known(amount) => headers.insert(&COST, figures::dollars(amount)),
+        Cost::Free => headers.insert(&COST, HeaderValue::from_static("0.0")),
+        Cost::Unknown => headers.insert(&PRICE_STATE, HeaderValue::from_static("unknown")),
+    };
 }
 
 fn provider_headers(core: &Core, from: &HeaderMap, to: &mut HeaderMap) {
-    for (name, value) in from.iter().filter(|(name, _)| is_shown(name)) {
-        if name.as_str().starts_with("x-ratelimit-") {
-            to.append(name.clone(), value.clone());
-        }
-        if let Some(prefixed) = core.prefixed(name) {
-            to.append(prefixed, value.clone());
-        }
-    }
+    core.provider_headers.show(from, to);
     if let Some(id) = from.get(&REQUEST_ID).or_else(|| from.get(&X_REQUEST_ID)) {
-        to.insert(REQUEST_ID.clone(), id.clone());
-    }
-}
-
-fn is_shown(name: &HeaderName) -> bool {
-    !HIDDEN.contains(&name.as_str())
-}
-
-fn milliseconds(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64() * 1_000.0)
-}
-
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(name.clone(), value);
+        to.insert(&REQUEST_ID, id.clone());
     }
 }

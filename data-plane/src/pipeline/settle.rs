@@ -146,7 +146,7 @@ impl Settlement {
 impl Drop for Settlement {
     fn drop(&mut self) {
         if self.event.is_some() {
-            let ending = if self.core.cut.is_cancelled() { Ending::Drained } else { Ending::ClientLeft };
+            let ending = if self.core.cut.is_raised() { Ending::Drained } else { Ending::ClientLeft };
             self.book(ending, Observed::default());
         }
     }

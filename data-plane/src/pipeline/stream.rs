@@ -18,11 +18,11 @@ use dialects::openai::stream::{DONE, Ending as Finish, Options, Reader, error_ev
 use proto::v1::Ending;
 use providers::{Fault, FaultClass};
 use tokio::time::Sleep;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::detach::{self, Presence};
 use super::settle::{Observed, Settlement};
 use crate::gateway::Core;
+use crate::signal::Watch;
 use crate::snapshot::Deployment;
 use crate::transport::UpstreamBody;
 
@@ -47,7 +47,7 @@ pub(crate) struct StreamRelay {
     is_begun: bool,
     last: Instant,
     stall: Option<Pin<Box<Sleep>>>,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut: Watch,
     deployment: Arc<Deployment>,
     pause: Duration,
 }
@@ -98,7 +98,7 @@ impl StreamRelay {
             is_begun: false,
             last: Instant::now(),
             stall: None,
-            cut: Box::pin(core.cut.clone().cancelled_owned()),
+            cut: Watch::new(&core.cut),
             deployment: terms.deployment,
             pause: terms.pause,
         })
@@ -202,7 +202,7 @@ impl StreamRelay {
 
     /// Whether the provider has stalled, or the process may wait no longer.
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.cut.as_mut().poll(cx).is_ready() {
+        if self.cut.poll(cx).is_ready() {
             let fault = self.fault(FaultClass::ServiceUnavailable, "the gateway is shutting down");
             self.end_badly(Ending::Drained, &fault);
             return Poll::Ready(());
@@ -341,7 +341,7 @@ impl Drop for StreamRelay {
             is_begun: self.is_begun,
             last: self.last,
             stall: None,
-            cut: Box::pin(self.core.cut.clone().cancelled_owned()),
+            cut: Watch::new(&self.core.cut),
             deployment: Arc::clone(&self.deployment),
             pause: self.pause,
         };
@@ -368,7 +368,7 @@ impl Orphan {
 impl Drop for Orphan {
     fn drop(&mut self) {
         if let Some(mut rest) = self.0.take() {
-            let ending = if rest.core.cut.is_cancelled() { Ending::Drained } else { Ending::ClientLeft };
+            let ending = if rest.core.cut.is_raised() { Ending::Drained } else { Ending::ClientLeft };
             rest.book(ending);
         }
     }
@@ -388,7 +388,7 @@ fn class_of(code: Option<&str>) -> FaultClass {
 /// Reads what follows `[DONE]`, which is the end of the body, so that the connection can be used again.
 fn read_to_end(core: &Rc<Core>, mut upstream: UpstreamBody) {
     const MOMENT: Duration = Duration::from_secs(1);
-    if core.cut.is_cancelled() {
+    if core.cut.is_raised() {
         return;
     }
     tokio::task::spawn_local(async move {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use dialects::Task;
 use dialects::openai::mock::MockResponse;
+use http::HeaderValue;
 use proto::v1 as pb;
 use providers::Target;
 
 use super::Deployment;
 use super::decode::{boxed, some};
-use super::models::{Endpoint, Place, Share};
+use super::models::{Endpoint, Place, Share, Shown};
 use crate::transport::Upstream;
 
 /// Reads one, or says what of it this data plane cannot use.
@@ -32,7 +33,13 @@ pub(super) fn deployment_of(deployment: pb::Deployment) -> Result<Deployment, St
     );
     let all_drops = quirks.drops.iter().copied().map(Cow::Borrowed);
     let all_drops = all_drops.chain(deployment.drop_params.into_iter().map(Cow::Owned)).collect();
+    let shown = |text: &str| HeaderValue::try_from(text).ok();
     Ok(Deployment {
+        shown: Shown {
+            id: shown(&deployment.id),
+            model_name: shown(&deployment.model_name),
+            litellm_model: shown(&deployment.litellm_model),
+        },
         place,
         defaults,
         id: deployment.id.into(),

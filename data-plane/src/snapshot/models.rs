@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dialects::Task;
 use dialects::openai::mock::MockResponse;
+use http::HeaderValue;
 use proto::v1 as pb;
 use providers::{Fault, FaultClass, Provider};
 
@@ -40,6 +41,14 @@ pub(crate) struct Deployment {
     pub(crate) blocked: bool,
     pub(crate) price: pb::Price,
     pub(crate) known_prices: HashMap<String, pb::Price>,
+    pub(crate) shown: Shown,
+}
+
+/// What answers say of the deployment that gave them. A name that no header can carry is not said.
+pub(crate) struct Shown {
+    pub(crate) id: Option<HeaderValue>,
+    pub(crate) model_name: Option<HeaderValue>,
+    pub(crate) litellm_model: Option<HeaderValue>,
 }
 
 /// Where a call to a deployment goes.

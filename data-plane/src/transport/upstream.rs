@@ -29,6 +29,7 @@ pub(crate) struct Upstream {
     pub(crate) headers: HeaderMap,
     /// What may be shown of the base: no query, no credentials.
     shown_base: String,
+    base_header: Option<HeaderValue>,
     model_in: ModelIn,
 }
 
@@ -67,11 +68,17 @@ impl Upstream {
         // Answers are read along: they must come as they are.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let (shown_base, model_in) = (address.shown_base, address.model_in);
-        Ok(Self { origin: Arc::new(origin), path, headers, shown_base, model_in })
+        let base_header = HeaderValue::try_from(shown_base.as_str()).ok();
+        Ok(Self { origin: Arc::new(origin), path, headers, shown_base, base_header, model_in })
     }
 
     pub(crate) fn shown_base(&self) -> &str {
         &self.shown_base
+    }
+
+    /// [`Upstream::shown_base`] as a header's value.
+    pub(crate) fn base_header(&self) -> Option<HeaderValue> {
+        self.base_header.clone()
     }
 
     /// Whether the body names the model; elsewhere the path does.

@@ -1,6 +1,7 @@
 //! A place in a JSON text, and the steps forward from it. No step recurses and none can leave the text.
 
 use super::ScanError;
+use super::blocks;
 use super::skip::{next_structural, plain_end};
 
 pub(crate) type Span = std::ops::Range<usize>;
@@ -96,7 +97,11 @@ impl<'b> Cursor<'b> {
                     self.at += 1;
                     return Ok(start..self.at - 1);
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    self.escape()?;
+                    // Where one is, there are more.
+                    self.at = blocks::pass(self.text, self.at);
+                }
                 Some(_) => return self.unexpected("no control character inside a string, but its escape"),
                 None => return self.unexpected("the closing '\"' of a string"),
             }

@@ -5,6 +5,7 @@
 //! text, because what a client sent must not mean one thing here and another thing upstream. [`scan_event`] is for
 //! what a provider answered: it only finds its way.
 
+mod blocks;
 mod cursor;
 mod error;
 mod head;
