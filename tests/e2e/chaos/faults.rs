@@ -106,7 +106,7 @@ impl Faults<'_> {
             Fault::FillSpool => {
                 self.fleet.set_cables(data_plane, Condition::Cut);
                 self.load.fill(data_plane, self.dice).await?;
-                self.load.goes_on(calls).await?;
+                self.load.is_met(calls).await?;
                 self.fleet.set_cables(data_plane, Condition::Sound);
                 Ok(())
             }
@@ -116,7 +116,7 @@ impl Faults<'_> {
 
     async fn restart_postgres(&mut self, mode: StopMode, calls: usize) -> anyhow::Result<()> {
         self.fleet.server.stop(mode).await?;
-        self.load.goes_on(calls).await?;
+        self.load.is_met(calls).await?;
         self.fleet.server.start_again().await
     }
 
@@ -178,7 +178,7 @@ impl Faults<'_> {
         }
         self.fleet.data[data_plane].kill_nine()?;
         self.fleet.data[data_plane].start().await.context("alone, from its disk copy")?;
-        self.load.goes_on(calls).await?;
+        self.load.is_met(calls).await?;
         // They are started before their database: they wait for it.
         for control_plane in &mut self.fleet.control {
             control_plane.launch()?;

@@ -62,6 +62,7 @@ struct Shared {
     calls: Mutex<Vec<Call>>,
     begun: AtomicU64,
     whole: AtomicUsize,
+    refused: AtomicUsize,
     over: AtomicBool,
 }
 
@@ -74,6 +75,7 @@ impl Load {
             calls: Mutex::default(),
             begun: AtomicU64::new(0),
             whole: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         });
         let dice = Dice::of(seed);
@@ -83,13 +85,14 @@ impl Load {
 
     /// Waits until so many more calls are answered.
     pub(super) async fn goes_on(&self, calls: usize) -> anyhow::Result<()> {
-        let wanted = self.shared.whole.load(Ordering::Relaxed) + calls;
-        eventually("calls are answered", GOES_ON_WITHIN, async || {
-            let whole = self.shared.whole.load(Ordering::Relaxed);
-            ensure!(whole >= wanted, "{whole} are, and {wanted} were to be");
-            Ok(Some(()))
-        })
-        .await
+        more("calls are answered", calls, || self.shared.whole.load(Ordering::Relaxed)).await
+    }
+
+    /// Waits until so many more calls are answered, or refused because there is no room to book them: where nothing can be
+    /// delivered, the spools may all be full.
+    pub(super) async fn is_met(&self, calls: usize) -> anyhow::Result<()> {
+        let met = || self.shared.whole.load(Ordering::Relaxed) + self.shared.refused.load(Ordering::Relaxed);
+        more("calls are answered or refused", calls, met).await
     }
 
     /// Calls one data plane until its spool is full.
@@ -128,6 +131,15 @@ impl Load {
     }
 }
 
+async fn more(what: &str, calls: usize, count: impl Fn() -> usize) -> anyhow::Result<()> {
+    let wanted = count() + calls;
+    eventually(what, GOES_ON_WITHIN, async || {
+        ensure!(count() >= wanted, "{} are, and {wanted} were to be", count());
+        Ok(Some(()))
+    })
+    .await
+}
+
 impl Drop for Load {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Relaxed);
@@ -163,9 +175,11 @@ impl Shared {
             },
             None => Outcome::Odd("no such data plane".to_owned()),
         };
-        if outcome == Outcome::Whole {
-            self.whole.fetch_add(1, Ordering::Relaxed);
-        }
+        match outcome {
+            Outcome::Whole => self.whole.fetch_add(1, Ordering::Relaxed),
+            Outcome::Refused => self.refused.fetch_add(1, Ordering::Relaxed),
+            Outcome::Broken | Outcome::HungUp | Outcome::Odd(_) => 0,
+        };
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.push(Call { id, outcome: outcome.clone() });
         outcome

@@ -34,8 +34,8 @@ const SHORT: usize = 15;
 /// Faults in one round, which has its own fleet: a round that fails can be told from its beginning.
 const ROUND: usize = 50;
 
-/// The spool may hold some hundred calls, so that it can be filled in a moment.
-const SPOOL_MB: &str = "0.125";
+/// The spool may hold some two hundred calls, so that it can be filled in a moment.
+const SPOOL_MB: &str = "0.25";
 
 /// All that is spooled arrives within this time once everything is mended. The shipper's longest pause is 10 s.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(90);
@@ -84,7 +84,8 @@ async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result
         let fault = deck.draw(&mut dice);
         let began = std::time::Instant::now();
         let done = Faults { fleet: &mut fleet, load: &load, dice: &mut dice }.strike(fault).await;
-        told.push(format!("{cycle:>4} {fault:?}: {:?} after {:.1} s", done, began.elapsed().as_secs_f64()));
+        let how = done.as_ref().map_or_else(|error| format!("{error:#}"), |()| "mended".to_owned());
+        told.push(format!("{cycle:>4} {fault:?}: {how} after {:.1} s", began.elapsed().as_secs_f64()));
         done.with_context(|| format!("fault {cycle}, {fault:?}"))?;
         load.goes_on(5).await.with_context(|| format!("after fault {cycle}, {fault:?}"))?;
     }
