@@ -1,6 +1,6 @@
 # The words of this repository. What takes more than a line lives in deploy/make.
 
-.PHONY: help up down test check fmt lint proto sqlx
+.PHONY: help up down test chaos check fmt lint proto sqlx
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -14,6 +14,9 @@ down: ## stop what `make up` started
 
 test: ## run every test, with private servers of its own
 	@deploy/make/test
+
+chaos: ## exactly once under a thousand random faults, under load; takes half an hour
+	@deploy/make/chaos
 
 check: ## what the CI asks before the tests: format and lints
 	cargo fmt --all --check

@@ -68,6 +68,7 @@ impl Gateway {
                 spool_bytes: ledger.bytes(),
                 spool_events: ledger.waiting(),
                 in_flight: in_flight.load(Ordering::Relaxed),
+                unbooked: ledger.unbooked(),
             }),
         }
     }

@@ -38,7 +38,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-pub use control::{AddressError, ControlAddress};
+pub use control::{AddressError, ControlAddress, ControlAddresses};
 pub use listen::bind;
 pub use settings::Settings;
 
@@ -56,8 +56,8 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
     let state = state::State::open(&settings.state_dir)?;
     let seal = seal::Seal::of_state(&settings.state_dir, settings.state_key_file.as_deref())
         .context("the key that seals the state directory")?;
-    let address = ControlAddress::parse(&settings.control_plane, settings.join_token.as_deref())?;
-    let control = control::ControlPlane::new(&address, &state.data_plane_id).context("the data plane's identity")?;
+    let addresses = ControlAddresses::parse(&settings.control_plane, settings.join_token.as_deref())?;
+    let control = control::ControlPlane::new(addresses, &state.data_plane_id).context("the data plane's identity")?;
     let tls = match transport::Tls::system() {
         Ok(tls) => tls,
         Err(error) => {
@@ -69,7 +69,8 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
     let clock = clock::Clock;
     let spool = state.directory.join("spool");
     let boot = u64::try_from(clock.now_ms()).unwrap_or(0);
-    let ledger = ledger::Ledger::open(spool.clone(), settings.spool_max_bytes, boot).context("opening the spool")?;
+    let room = ledger::Room { max_bytes: settings.spool_max_bytes, when_full: settings.spool_full };
+    let ledger = ledger::Ledger::open(spool.clone(), room, boot).context("opening the spool")?;
     let leftovers = ledger::recover::leftovers(&spool).context("reading the spool")?;
     let mut disk =
         snapshot::disk::Disk::open(state.directory.join("snapshot"), seal).context("opening the disk copy")?;

@@ -10,7 +10,8 @@ use clap::{Args, Parser, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "turnpike-data-plane", version, about, long_about = None)]
 pub struct Flags {
-    /// The control plane's gRPC address.
+    /// The control plane's gRPC address. Several that share one database are separated by commas: when one is lost, the
+    /// next is taken.
     #[arg(long, env = "TURNPIKE_CONTROL_PLANE", value_name = "https://HOST:4002")]
     control_plane: String,
 
@@ -71,9 +72,14 @@ pub struct Shared {
     #[arg(long, env = "TURNPIKE_MAX_BODY_MB", value_name = "MB", default_value_t = 100)]
     pub max_body_mb: u32,
 
-    /// How much usage may wait on disk while the control plane is away; beyond it calls are refused with 503.
-    #[arg(long, env = "TURNPIKE_SPOOL_MAX_MB", value_name = "MB", default_value_t = 1024)]
-    pub spool_max_mb: u32,
+    /// How much usage may wait on disk while the control plane is away. Fractions are allowed.
+    #[arg(long = "spool-max-mb", env = "TURNPIKE_SPOOL_MAX_MB", value_name = "MB", default_value = "1024", value_parser = megabytes)]
+    pub spool_max_bytes: u64,
+
+    /// What becomes of calls while the spool is full, or cannot be written: refuse them with 503, or serve them without
+    /// booking them and count what that costs.
+    #[arg(long, env = "TURNPIKE_SPOOL_FULL", value_enum, default_value_t = SpoolFull::Refuse)]
+    pub spool_full: SpoolFull,
 
     /// How long running calls may take to end after SIGTERM.
     #[arg(long, env = "GRACEFUL_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 90)]
@@ -82,6 +88,15 @@ pub struct Shared {
     /// How long new calls are still accepted after SIGTERM, with readiness already off.
     #[arg(long, env = "TURNPIKE_LINGER_SECONDS", value_name = "SECONDS", default_value_t = 5)]
     pub linger_seconds: u32,
+}
+
+/// What becomes of calls that cannot be booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SpoolFull {
+    /// They are refused with 503: no call goes unbooked.
+    Refuse,
+    /// They are served. How many, and what they cost by our prices, is counted, logged and shown in the fleet view.
+    ServeAndCount,
 }
 
 /// Whether admin paths are forwarded.
@@ -94,7 +109,7 @@ pub enum ForwardAdmin {
 /// What a data plane needs to know about its process.
 #[derive(Debug)]
 pub struct Settings {
-    /// `https://host:port`, or `unix:/path` in standalone.
+    /// `https://host:port`, several separated by commas, or `unix:/path` in standalone.
     pub control_plane: String,
     pub join_token: Option<String>,
     pub state_dir: PathBuf,
@@ -102,6 +117,7 @@ pub struct Settings {
     pub forward_admin: ForwardAdmin,
     pub max_body_bytes: usize,
     pub spool_max_bytes: u64,
+    pub spool_full: SpoolFull,
     pub drain: Duration,
     pub linger: Duration,
 }
@@ -162,17 +178,41 @@ impl Shared {
         state_dir: PathBuf,
         state_key_file: Option<PathBuf>,
     ) -> Settings {
-        let megabytes = |count: u32| u64::from(count) << 20;
         Settings {
             control_plane,
             join_token,
             state_dir,
             state_key_file,
             forward_admin: self.forward_admin,
-            max_body_bytes: usize::try_from(megabytes(self.max_body_mb)).unwrap_or(usize::MAX),
-            spool_max_bytes: megabytes(self.spool_max_mb),
+            max_body_bytes: usize::try_from(u64::from(self.max_body_mb) << 20).unwrap_or(usize::MAX),
+            spool_max_bytes: self.spool_max_bytes,
+            spool_full: self.spool_full,
             drain: Duration::from_secs(self.drain_seconds.into()),
             linger: Duration::from_secs(self.linger_seconds.into()),
+        }
+    }
+}
+
+/// Megabytes, also `0.5`, as bytes.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
+fn megabytes(text: &str) -> Result<u64, String> {
+    let count: f64 = text.parse().map_err(|_not_a_number| format!("`{text}` is no number of megabytes"))?;
+    match (0.001..=1e9).contains(&count) {
+        true => Ok((count * f64::from(1 << 20)) as u64),
+        false => Err("give from 0.001 to 1000000000 megabytes".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn megabytes_may_be_fractions_and_nothing_else() {
+        assert_eq!(megabytes("1024"), Ok(1 << 30));
+        assert_eq!(megabytes("0.5"), Ok(1 << 19));
+        for wrong in ["", "0", "-1", "NaN", "inf", "1GB"] {
+            assert!(megabytes(wrong).is_err(), "{wrong}");
         }
     }
 }

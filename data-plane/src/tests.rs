@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ledger::recover::leftovers;
 use crate::ledger::segment::{RecordKind, Segment};
 use crate::seal::Seal;
-use crate::settings::{ForwardAdmin, Settings};
+use crate::settings::{ForwardAdmin, Settings, SpoolFull};
 use crate::snapshot::Version;
 use crate::snapshot::disk::{Disk, Resources};
 
@@ -118,6 +118,7 @@ async fn start() -> Alone {
         forward_admin: ForwardAdmin::On,
         max_body_bytes: 1 << 20,
         spool_max_bytes: 1 << 30,
+        spool_full: SpoolFull::Refuse,
         drain: Duration::from_secs(5),
         linger: Duration::ZERO,
     };

@@ -23,6 +23,8 @@ fn help_names_every_flag_and_its_variable() {
         ("--forward-admin", "TURNPIKE_FORWARD_ADMIN"),
         ("--metrics-port", "TURNPIKE_METRICS_PORT"),
         ("--redis-url", "REDIS_URL"),
+        ("--spool-max-mb", "TURNPIKE_SPOOL_MAX_MB"),
+        ("--spool-full", "TURNPIKE_SPOOL_FULL"),
     ];
     for (flag, variable) in flags {
         assert!(text.contains(flag) && text.contains(&format!("[env: {variable}")), "{flag} {variable}\n{text}");

@@ -3,16 +3,20 @@
 //! The programs must have been built (`make test` does). A story that fails shows the logs of its processes.
 
 mod bad_input;
+mod chaos;
 mod compose;
 mod control_plane_away;
 mod crash;
 mod faults;
 mod keys;
+mod rolling;
 mod routing;
 mod sdk;
 mod secrets;
+mod several_control_planes;
 mod shutdown;
 mod spend;
+mod spool;
 mod standalone;
 mod streaming;
 mod world;

@@ -29,6 +29,15 @@ impl Database {
         server.database().await
     }
 
+    /// A database that is there already.
+    pub async fn at(url: &str) -> anyhow::Result<Self> {
+        Ok(Self { url: url.to_owned(), pool: connect(url, 2).await? })
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Its address, as `DATABASE_URL` takes it.
     pub fn url(&self) -> &str {
         &self.url

@@ -4,6 +4,8 @@
 //! said in the stories; what the repository must look like is said in `tidy/`.
 
 pub mod binaries;
+pub mod books;
+pub mod cable;
 pub mod client;
 pub mod config;
 pub mod database;
@@ -12,5 +14,6 @@ pub mod ports;
 pub mod price;
 pub mod process;
 pub mod provider;
+pub mod restartable_server;
 pub mod story;
 pub mod wait;

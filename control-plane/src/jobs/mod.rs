@@ -56,3 +56,61 @@ where
     tx.commit().await?;
     Ok(Turn::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::fixture;
+
+    #[tokio::test]
+    async fn of_several_control_planes_one_runs_a_job_at_a_time() {
+        let database = fixture::database().await;
+        let db = database.pool();
+        let nothing = |_| async { anyhow::Ok(()) };
+        let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (says, waits, first) = (begun.clone(), may_end.clone(), db.clone());
+        let first = tokio::spawn(async move {
+            let job = |_| async {
+                says.notify_one();
+                waits.notified().await;
+                anyhow::Ok(())
+            };
+            alone(&first, 7, job).await
+        });
+        begun.notified().await;
+        assert!(matches!(alone(&db, 7, nothing).await, Ok(Turn::Elsewhere)));
+        assert!(matches!(alone(&db, 8, nothing).await, Ok(Turn::Done)), "another job waits for nobody");
+        may_end.notify_one();
+        assert!(matches!(first.await.unwrap(), Ok(Turn::Done)));
+        assert!(alone(&db, 7, |_| async { anyhow::bail!("it failed") }).await.is_err());
+        assert!(matches!(alone(&db, 7, nothing).await, Ok(Turn::Done)), "a job that failed keeps the lock");
+    }
+
+    #[tokio::test]
+    async fn a_control_plane_that_dies_at_a_job_leaves_it_to_the_others() {
+        let database = fixture::database().await;
+        let db = database.pool();
+        let begun = Arc::new(Notify::new());
+        let (says, first) = (begun.clone(), db.clone());
+        let dying = tokio::spawn(async move {
+            let job = |_| async {
+                says.notify_one();
+                std::future::pending::<anyhow::Result<()>>().await
+            };
+            alone(&first, 7, job).await
+        });
+        begun.notified().await;
+        // Its process is gone, which Postgres sees as the end of its connection.
+        sqlx::query("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = 7")
+            .execute(&db)
+            .await
+            .unwrap();
+        let freed = async { while !matches!(alone(&db, 7, |_| async { Ok(()) }).await, Ok(Turn::Done)) {} };
+        tokio::time::timeout(Duration::from_secs(10), freed).await.unwrap();
+        dying.abort();
+    }
+}

@@ -41,6 +41,10 @@ pub(crate) struct DataPlaneView {
     pub(crate) spool_events: u64,
     /// Calls in flight.
     pub(crate) in_flight: u32,
+    /// Calls that it served since its start without booking them: its spool was full, and it is set to serve on.
+    pub(crate) unbooked_calls: u64,
+    /// What those calls cost, in billionths of a dollar.
+    pub(crate) unbooked_nano_usd: u64,
     /// Why it did not take the last update, or parts of it (`kind id: reason`), at most 20.
     pub(crate) rejections: Vec<String>,
 }
@@ -172,6 +176,8 @@ impl Seat {
             view.spool_bytes = status.spool_bytes;
             view.spool_events = status.spool_events;
             view.in_flight = status.in_flight;
+            view.unbooked_calls = status.unbooked_calls;
+            view.unbooked_nano_usd = status.unbooked_nano_usd;
         });
     }
 

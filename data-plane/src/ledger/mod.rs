@@ -4,9 +4,11 @@
 //! before the last byte leaves. The write returns before the answer does, so a killed process loses
 //! nothing that a client has seen; the disk is synced every 50 ms for all cores together. [`ship`] reads the
 //! segments back, delivers the closings and unlinks what is acknowledged; [`recover`] books the openings
-//! that a crash left without a closing as interrupted.
+//! that a crash left without a closing as interrupted. [`room`] knows how full the spool is, and counts what is served
+//! unbooked where the operator prefers that to refusing.
 
 pub(crate) mod recover;
+mod room;
 pub(crate) mod segment;
 pub(crate) mod ship;
 
@@ -14,14 +16,17 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use prost::Message;
 use proto::v1::UsageEvent;
 use tokio::sync::Notify;
 
+pub(crate) use self::room::{Room, Unbooked};
+use crate::settings::SpoolFull;
 use crate::telemetry::metrics;
+use room::Fill;
 use segment::{RecordKind, Segment};
 
 /// How many closings are kept in memory when the disk refuses them.
@@ -30,13 +35,12 @@ const MAX_HOMELESS: usize = 10_000;
 /// What all cores and the shipper share of the ledger.
 pub(crate) struct Ledger {
     directory: PathBuf,
-    max_bytes: u64,
+    room: Room,
+    fill: Fill,
     boot: u64,
     segments: Mutex<Vec<Arc<Segment>>>,
     /// Closings that the disk did not take; they live as long as the process.
     homeless: Mutex<VecDeque<UsageEvent>>,
-    full: AtomicBool,
-    bytes: AtomicU64,
     waiting: AtomicU64,
     work: Notify,
 }
@@ -48,6 +52,15 @@ pub(crate) enum OpenError {
     Full { bytes: u64 },
     #[error("the spool cannot be written: {0}")]
     Disk(#[from] io::Error),
+}
+
+/// What the ledger holds of a call that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// Its opening record: whatever happens, it is booked.
+    OnDisk,
+    /// Nothing, since there was no room: its end is written if there is room by then, and counted if not.
+    Nowhere,
 }
 
 /// One core's way into the ledger. Not shared, so it takes no lock.
@@ -64,17 +77,16 @@ struct Writer {
 }
 
 impl Ledger {
-    /// Opens the spool in `directory`, which holds up to `max_bytes`.
-    pub(crate) fn open(directory: PathBuf, max_bytes: u64, boot: u64) -> io::Result<Arc<Self>> {
+    /// Opens the spool in `directory`.
+    pub(crate) fn open(directory: PathBuf, room: Room, boot: u64) -> io::Result<Arc<Self>> {
         std::fs::create_dir_all(&directory)?;
         Ok(Arc::new(Self {
             directory,
-            max_bytes,
+            room,
+            fill: Fill::default(),
             boot,
             segments: Mutex::default(),
             homeless: Mutex::default(),
-            full: AtomicBool::new(false),
-            bytes: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             work: Notify::new(),
         }))
@@ -82,7 +94,7 @@ impl Ledger {
 
     /// Bytes on disk that are not acknowledged.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.fill.bytes()
     }
 
     /// Closings that are read but not acknowledged.
@@ -90,11 +102,21 @@ impl Ledger {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    fn measure(&self, bytes: u64, waiting: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.waiting.store(waiting, Ordering::Relaxed);
-        self.full.store(bytes >= self.max_bytes, Ordering::Relaxed);
-        metrics::spool(bytes, waiting);
+    /// Calls that were served without being booked, since the start.
+    pub(crate) fn unbooked(&self) -> Unbooked {
+        self.fill.unbooked()
+    }
+
+    /// Measures how full the spool is: often, so that it is not overrun while the shipper waits for a control plane.
+    fn weigh(&self) {
+        let bytes = self.segments().iter().map(|segment| segment.undelivered()).sum();
+        self.fill.measured(bytes, self.room);
+        metrics::spool(bytes, self.waiting());
+    }
+
+    fn is_waiting_for(&self, closings: u64) {
+        self.waiting.store(closings, Ordering::Relaxed);
+        self.weigh();
     }
 
     fn segments(&self) -> Vec<Arc<Segment>> {
@@ -141,22 +163,31 @@ impl CoreLedger {
         }
     }
 
-    /// Notes that an upstream call begins. Refuses when its end could not be noted.
-    pub(crate) fn open(&self, event: &UsageEvent) -> Result<(), OpenError> {
-        if self.ledger.full.load(Ordering::Relaxed) {
-            return Err(OpenError::Full { bytes: self.ledger.bytes() });
+    /// Notes that an upstream call begins. Where its end could not be noted, it is refused, or is to go unbooked.
+    pub(crate) fn open(&self, event: &UsageEvent) -> Result<Opened, OpenError> {
+        let opened = match self.ledger.fill.is_full() {
+            true => Err(OpenError::Full { bytes: self.ledger.bytes() }),
+            false => self.append(RecordKind::Opening, event).map_err(OpenError::Disk),
+        };
+        match (opened, self.ledger.room.when_full) {
+            (Ok(()), _) => Ok(Opened::OnDisk),
+            (Err(error), SpoolFull::Refuse) => Err(error),
+            (Err(_), SpoolFull::ServeAndCount) => Ok(Opened::Nowhere),
         }
-        self.append(RecordKind::Opening, event).map_err(OpenError::Disk)
     }
 
-    /// Notes how a call ended. When this returns, a kill of the process does not lose it.
-    pub(crate) fn close(&self, event: UsageEvent) {
-        match self.append(RecordKind::Closing, &event) {
-            Ok(()) => self.ledger.work.notify_one(),
-            Err(error) => {
+    /// Notes how a call ended. When this returns, a kill of the process does not lose it, unless it was opened nowhere.
+    pub(crate) fn close(&self, event: UsageEvent, opened: Opened) {
+        if opened == Opened::Nowhere && self.ledger.fill.is_full() {
+            return self.ledger.fill.count_unbooked(&event);
+        }
+        match (self.append(RecordKind::Closing, &event), opened) {
+            (Ok(()), _) => self.ledger.work.notify_one(),
+            (Err(error), Opened::OnDisk) => {
                 tracing::error!(%error, "the spool did not take a closing record: it is kept in memory");
                 self.ledger.keep_homeless(event);
             }
+            (Err(_), Opened::Nowhere) => self.ledger.fill.count_unbooked(&event),
         }
     }
 

@@ -4,7 +4,7 @@
 //! the process: it is booked as interrupted, with the estimate that the opening carries. Its event id is the
 //! call's own, so a closing that did get through before makes it a no-op.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,11 +37,11 @@ pub(crate) fn leftovers(directory: &Path) -> io::Result<Leftovers> {
             Err(error) => tracing::error!(file = %path.display(), %error, "a spool segment cannot be opened"),
         }
     }
-    let mut open: HashMap<Vec<u8>, (usize, UsageEvent)> = HashMap::new();
+    let mut found = Found::default();
     for (index, segment) in segments.iter().enumerate() {
-        scan(segment, index, &mut open)?;
+        scan(segment, index, &mut found)?;
     }
-    let mut interrupted: Vec<_> = open.into_values().collect();
+    let mut interrupted: Vec<_> = found.open.into_values().collect();
     interrupted.sort_by(|(_, a), (_, b)| a.event_id.cmp(&b.event_id));
     for (_, event) in &mut interrupted {
         event.set_ending(pb::Ending::Interrupted);
@@ -50,7 +50,14 @@ pub(crate) fn leftovers(directory: &Path) -> io::Result<Leftovers> {
     Ok(Leftovers { segments, interrupted })
 }
 
-fn scan(segment: &Segment, index: usize, open: &mut HashMap<Vec<u8>, (usize, UsageEvent)>) -> io::Result<()> {
+/// Openings without a closing, and closings whose opening has not been seen: files may come in any order.
+#[derive(Default)]
+struct Found {
+    open: HashMap<Vec<u8>, (usize, UsageEvent)>,
+    closed: HashSet<Vec<u8>>,
+}
+
+fn scan(segment: &Segment, index: usize, found: &mut Found) -> io::Result<()> {
     let mut offset = 0;
     loop {
         let stretch = segment.read(offset, READ_BYTES)?;
@@ -62,12 +69,16 @@ fn scan(segment: &Segment, index: usize, open: &mut HashMap<Vec<u8>, (usize, Usa
                 tracing::error!(file = %segment.path().display(), "a spool record does not decode: left out");
                 continue;
             };
+            let id = event.event_id.to_vec();
             match record.kind {
+                RecordKind::Opening if found.closed.contains(&id) => {}
                 RecordKind::Opening => {
-                    open.entry(event.event_id.to_vec()).or_insert((index, event));
+                    found.open.entry(id).or_insert((index, event));
                 }
                 RecordKind::Closing => {
-                    open.remove(event.event_id.as_ref());
+                    if found.open.remove(&id).is_none() {
+                        found.closed.insert(id);
+                    }
                 }
             }
         }
@@ -81,8 +92,11 @@ fn scan(segment: &Segment, index: usize, open: &mut HashMap<Vec<u8>, (usize, Usa
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CoreLedger, Ledger};
+    use super::super::{CoreLedger, Ledger, Opened, Room};
     use super::*;
+    use crate::settings::SpoolFull;
+
+    const ROOM: Room = Room { max_bytes: 1 << 30, when_full: SpoolFull::Refuse };
 
     fn event(id: u8) -> UsageEvent {
         UsageEvent { event_id: vec![id; 16].into(), cost_nano_usd: 5, ..Default::default() }
@@ -91,20 +105,33 @@ mod tests {
     #[test]
     fn an_opening_without_its_closing_is_interrupted_once() {
         let directory = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(directory.path().to_owned(), 1 << 30, 1).unwrap();
+        let ledger = Ledger::open(directory.path().to_owned(), ROOM, 1).unwrap();
         let core = CoreLedger::new(ledger, 0);
         core.open(&event(1)).unwrap();
         core.open(&event(2)).unwrap();
-        core.close(event(1));
+        core.close(event(1), Opened::OnDisk);
         core.finish();
         core.open(&event(3)).unwrap();
-        core.close(event(3));
+        core.close(event(3), Opened::OnDisk);
 
         let left = leftovers(directory.path()).unwrap();
         assert_eq!(left.segments.len(), 2);
         let ids: Vec<u8> = left.interrupted.iter().map(|(_, event)| event.event_id[0]).collect();
         assert_eq!(ids, [2]);
         assert_eq!(left.interrupted[0].1.ending(), pb::Ending::Interrupted);
+    }
+
+    #[test]
+    fn a_closing_that_is_found_before_its_opening_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let core = CoreLedger::new(Ledger::open(directory.path().to_owned(), ROOM, 2).unwrap(), 0);
+        core.open(&event(1)).unwrap();
+        core.finish();
+        // Read first, since it is of an earlier start.
+        let earlier = CoreLedger::new(Ledger::open(directory.path().to_owned(), ROOM, 1).unwrap(), 0);
+        earlier.close(event(1), Opened::OnDisk);
+        let left = leftovers(directory.path()).unwrap();
+        assert_eq!((left.segments.len(), left.interrupted.len()), (2, 0));
     }
 
     #[test]

@@ -39,18 +39,25 @@ pub(crate) struct Segment {
     file: File,
     written: AtomicU64,
     synced: AtomicU64,
+    /// Up to here, everything was acknowledged at some moment.
+    delivered: AtomicU64,
     closed: AtomicBool,
 }
 
 impl Segment {
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&path)?;
-        (&file).write_all(MAGIC)?;
+        if let Err(error) = (&file).write_all(MAGIC) {
+            // A full disk still makes empty files: each refused call would leave one.
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
+        }
         Ok(Self {
             path,
             file,
             written: AtomicU64::new(MAGIC.len() as u64),
             synced: AtomicU64::new(0),
+            delivered: AtomicU64::new(MAGIC.len() as u64),
             closed: AtomicBool::new(false),
         })
     }
@@ -60,7 +67,8 @@ impl Segment {
         let file = OpenOptions::new().read(true).open(&path)?;
         let length = file.metadata()?.len();
         let (written, synced) = (AtomicU64::new(length), AtomicU64::new(length));
-        Ok(Self { path, file, written, synced, closed: AtomicBool::new(true) })
+        let delivered = AtomicU64::new(MAGIC.len() as u64);
+        Ok(Self { path, file, written, synced, delivered, closed: AtomicBool::new(true) })
     }
 
     /// Writes one framed record. Whole or not at all: a failed write is cut off again.
@@ -95,6 +103,16 @@ impl Segment {
 
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
+    }
+
+    /// Notes that everything up to `offset` is acknowledged.
+    pub(crate) fn deliver_up_to(&self, offset: u64) {
+        self.delivered.store(offset, Ordering::Relaxed);
+    }
+
+    /// The bytes that hold what is not acknowledged, and what came after it.
+    pub(crate) fn undelivered(&self) -> u64 {
+        self.written().saturating_sub(self.delivered.load(Ordering::Relaxed))
     }
 
     /// Brings what is written to the disk; blocks.
@@ -171,7 +189,7 @@ pub(crate) struct Stretch {
     pub(crate) records: Vec<Record>,
     /// Where the next record begins.
     pub(crate) next: u64,
-    /// Records whose bytes were changed after they were written: left out.
+    /// Records whose bytes were changed after they were written, or that we do not know: left out.
     pub(crate) damaged: u64,
     /// Why it ended where it did.
     pub(crate) end: StretchEnd,
@@ -206,7 +224,11 @@ pub(crate) fn parse(bytes: &Bytes) -> Stretch {
         let kind = match content.first() {
             Some(1) => RecordKind::Opening,
             Some(2) => RecordKind::Closing,
-            _ => continue, // a later version's: not ours to book
+            _ => {
+                // A later version's. Not ours to book, nor to lose: the file is kept aside.
+                stretch.damaged += 1;
+                continue;
+            }
         };
         stretch.records.push(Record { kind, payload: bytes.slice(body.start + 1..body.end) });
     }

@@ -34,7 +34,7 @@ const RECEIPT_WITHIN: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 
-/// Brings written records to the disk, for all cores together.
+/// Brings written records to the disk, for all cores together, and measures how full the spool is.
 pub(crate) async fn sync(ledger: Arc<Ledger>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(SYNC_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -45,6 +45,7 @@ pub(crate) async fn sync(ledger: Arc<Ledger>, shutdown: CancellationToken) {
         };
         let segments = ledger.segments();
         let synced = tokio::task::spawn_blocking(move || segments.iter().try_for_each(|segment| segment.sync())).await;
+        ledger.weigh();
         if let Ok(Err(error)) = synced {
             tracing::error!(%error, "the spool could not be synced to the disk");
         }
@@ -330,10 +331,20 @@ impl Shipper {
             tail.offset = stretch.next;
         }
         for record in stretch.records {
-            let Ok(event) = UsageEvent::decode(record.payload) else { continue };
-            self.note(id, record.kind, event);
+            match UsageEvent::decode(record.payload) {
+                Ok(event) => self.note(id, record.kind, event),
+                Err(error) => self.keep_aside(id, &error),
+            }
         }
         true
+    }
+
+    /// A record that is whole and says nothing to us: its file is kept for people, and the rest of it is delivered.
+    fn keep_aside(&mut self, id: u64, error: &prost::DecodeError) {
+        let Some(tail) = self.tails.get_mut(&id) else { return };
+        tracing::error!(file = %tail.segment.path().display(), %error, "a spool record does not decode: its file is kept aside");
+        metrics::usage_lost(1);
+        tail.is_damaged = true;
     }
 
     fn note(&mut self, id: u64, kind: RecordKind, event: UsageEvent) {
@@ -393,14 +404,107 @@ impl Shipper {
     }
 
     fn measure(&self) {
-        // A live segment counts only what is not acknowledged: its delivered part goes with it at the next turn.
-        let bytes = self.tails.values().filter(|tail| tail.unacknowledged > 0 || tail.offset < tail.segment.written());
+        for tail in self.tails.values().filter(|tail| tail.unacknowledged == 0) {
+            tail.segment.deliver_up_to(tail.offset);
+        }
         let unacknowledged: usize = self.tails.values().map(|tail| tail.unacknowledged).sum();
-        self.ledger.measure(bytes.map(|tail| tail.segment.written()).sum(), unacknowledged as u64);
+        self.ledger.is_waiting_for(unacknowledged as u64);
     }
 }
 
 async fn shutdown_deadline(shutdown: CancellationToken, flush: Duration) {
     shutdown.cancelled().await;
     tokio::time::sleep(flush).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::recover::leftovers;
+    use super::super::segment::frame;
+    use super::super::{CoreLedger, Opened, Room};
+    use super::*;
+    use crate::control::ControlAddresses;
+    use crate::settings::SpoolFull;
+
+    fn open(directory: &Path, max_bytes: u64, when_full: SpoolFull) -> (Shipper, CoreLedger, Arc<Ledger>) {
+        let ledger = Ledger::open(directory.to_owned(), Room { max_bytes, when_full }, 9).unwrap();
+        let control = ControlAddresses::parse("unix:/nowhere/control.sock", None).unwrap();
+        let control = ControlPlane::new(control, "dp").unwrap();
+        let shipper = Shipper::new(Arc::clone(&ledger), control, leftovers(directory).unwrap());
+        (shipper, CoreLedger::new(Arc::clone(&ledger), 0), ledger)
+    }
+
+    fn event(id: u8) -> UsageEvent {
+        UsageEvent { event_id: vec![id; 16].into(), cost_nano_usd: 5, model: "m".repeat(50), ..Default::default() }
+    }
+
+    /// Sends everything that waits, and takes the receipts in.
+    fn deliver(shipper: &mut Shipper) -> Vec<u8> {
+        shipper.read();
+        let mut ids = Vec::new();
+        while !shipper.pending.is_empty() {
+            let batch = shipper.next_batch();
+            ids.extend(batch.events.iter().map(|event| event.event_id[0]));
+            let receipt = pb::UsageReceipt { sequence: batch.sequence, committed: true, ..Default::default() };
+            shipper.settle(&receipt).unwrap();
+        }
+        ids
+    }
+
+    #[tokio::test]
+    async fn a_record_that_says_nothing_to_us_keeps_its_file_aside_and_nothing_else_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let segment = Segment::create(directory.path().join("0.seg")).unwrap();
+        let mut buffer = Vec::new();
+        for payload in [event(1).encode_to_vec(), vec![0xff; 40], event(2).encode_to_vec()] {
+            frame(&mut buffer, RecordKind::Closing, |buffer| buffer.extend_from_slice(&payload));
+            segment.append(&buffer).unwrap();
+        }
+        drop(segment);
+        let (mut shipper, ..) = open(directory.path(), 1 << 30, SpoolFull::Refuse);
+        assert_eq!(deliver(&mut shipper), [1, 2]);
+        let left: Vec<_> =
+            std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["0.damaged"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_delivered_makes_room_although_its_file_goes_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut shipper, core, ledger) = open(directory.path(), 400, SpoolFull::Refuse);
+        let mut opened = 0;
+        let refused = loop {
+            match core.open(&event(opened)) {
+                Ok(how) => core.close(event(opened), how),
+                Err(error) => break error,
+            }
+            opened += 1;
+            ledger.weigh();
+        };
+        assert!(refused.to_string().contains("the spool holds"), "{refused}");
+        assert!((2..9).contains(&opened), "{opened}");
+        assert_eq!(deliver(&mut shipper).len(), usize::from(opened));
+        assert_eq!((ledger.bytes(), ledger.waiting()), (0, 0));
+        assert_eq!(core.open(&event(100)).unwrap(), Opened::OnDisk);
+    }
+
+    #[tokio::test]
+    async fn a_full_spool_that_is_to_serve_counts_a_call_unless_there_is_room_at_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut shipper, core, ledger) = open(directory.path(), 100, SpoolFull::ServeAndCount);
+        let how = core.open(&event(1)).unwrap();
+        core.close(event(1), how);
+        ledger.weigh();
+        let (one, other) = (core.open(&event(2)).unwrap(), core.open(&event(3)).unwrap());
+        assert_eq!((one, other), (Opened::Nowhere, Opened::Nowhere));
+        core.close(event(2), one);
+        let unbooked = ledger.unbooked();
+        assert_eq!((unbooked.calls, unbooked.nano_usd), (1, 5));
+        assert_eq!(deliver(&mut shipper), [1]);
+        core.close(event(3), other);
+        assert_eq!(deliver(&mut shipper), [3]);
+        assert_eq!(ledger.unbooked(), unbooked);
+    }
 }

@@ -19,7 +19,7 @@ use super::decode::{Call, noted};
 use super::detach::Presence;
 use crate::api::event_id;
 use crate::gateway::Core;
-use crate::ledger::OpenError;
+use crate::ledger::{OpenError, Opened};
 use crate::snapshot::Deployment;
 use crate::telemetry::metrics;
 
@@ -40,6 +40,7 @@ pub(crate) struct Settlement {
     call: Rc<Call>,
     deployment: Arc<Deployment>,
     presence: Presence,
+    opened: Opened,
     /// `None` once closed.
     event: Option<UsageEvent>,
 }
@@ -59,7 +60,7 @@ impl Settlement {
         event.set_usage_source(UsageSource::Estimated);
         ESTIMATE_METHOD.clone_into(&mut event.estimate_method);
         book(&mut event, target.deployment, None);
-        core.ledger.open(&event)?;
+        let opened = core.ledger.open(&event)?;
         presence.at_work();
         core.calls.set(core.calls.get() + 1);
         core.gateway.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -68,6 +69,7 @@ impl Settlement {
             call: Rc::clone(call),
             deployment: Arc::clone(target.deployment),
             presence: presence.clone(),
+            opened,
             event: Some(event),
         })
     }
@@ -139,7 +141,7 @@ impl Settlement {
         metrics::ending(ending);
         self.core.calls.set(self.core.calls.get().saturating_sub(1));
         self.core.gateway.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.core.ledger.close(event);
+        self.core.ledger.close(event, self.opened);
     }
 }
 

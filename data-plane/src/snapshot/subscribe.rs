@@ -20,6 +20,7 @@ use super::disk::{Disk, Durability, Resources, follows};
 use super::{Snapshot, Version};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
+use crate::ledger::Unbooked;
 use crate::telemetry::metrics;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -50,6 +51,7 @@ pub(crate) struct Load {
     pub(crate) spool_bytes: u64,
     pub(crate) spool_events: u64,
     pub(crate) in_flight: u32,
+    pub(crate) unbooked: Unbooked,
 }
 
 /// Why a stream ended.
@@ -325,6 +327,8 @@ impl Subscription {
             spool_bytes: load.spool_bytes,
             spool_events: load.spool_events,
             in_flight: load.in_flight,
+            unbooked_calls: load.unbooked.calls,
+            unbooked_nano_usd: load.unbooked.nano_usd,
         }
     }
 }

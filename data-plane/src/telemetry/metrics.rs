@@ -14,6 +14,8 @@ struct Metrics {
     unknown_price: Counter,
     drains: Gauge,
     lost: Counter,
+    unbooked: Counter,
+    unbooked_nano_usd: Counter,
     rejected: Counter,
     revision: Gauge,
     connected: Gauge,
@@ -28,6 +30,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     unknown_price: counter!("turnpike_unknown_price_calls_total"),
     drains: gauge!("turnpike_detached_calls"),
     lost: counter!("turnpike_usage_lost_total"),
+    unbooked: counter!("turnpike_unbooked_calls_total"),
+    unbooked_nano_usd: counter!("turnpike_unbooked_nano_usd_total"),
     rejected: counter!("turnpike_resources_rejected_total"),
     revision: gauge!("turnpike_snapshot_revision"),
     connected: gauge!("turnpike_control_plane_connected"),
@@ -115,6 +119,12 @@ pub(crate) fn detached_calls(count: u32) {
 
 pub(crate) fn usage_lost(events: u64) {
     METRICS.lost.increment(events);
+}
+
+/// A call was served that no record tells of: the spool was full, and the setting says to serve on.
+pub(crate) fn unbooked_call(nano_usd: u64) {
+    METRICS.unbooked.increment(1);
+    METRICS.unbooked_nano_usd.increment(nano_usd);
 }
 
 pub(crate) fn resources_rejected(count: usize) {

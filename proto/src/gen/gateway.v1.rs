@@ -167,6 +167,11 @@ pub struct Status {
     pub spool_events: u64,
     #[prost(uint32, tag = "5")]
     pub in_flight: u32,
+    /// Served since its start without being booked, because its spool was full and it is set to serve on.
+    #[prost(uint64, tag = "6")]
+    pub unbooked_calls: u64,
+    #[prost(uint64, tag = "7")]
+    pub unbooked_nano_usd: u64,
 }
 /// The data plane cannot use what it was sent: send everything.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

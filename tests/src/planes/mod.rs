@@ -2,6 +2,7 @@
 //!
 //! The command lines are those that an operator types. Certificates and the join token come from `turnpike-control-plane init`.
 
+mod fleet;
 mod plane;
 mod standalone;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
+pub use self::fleet::{Fleet, Layout};
 pub use self::plane::Plane;
 pub use self::standalone::Standalone;
 use crate::binaries::binary;
