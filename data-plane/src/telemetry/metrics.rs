@@ -15,6 +15,7 @@ struct Metrics {
     drains: Gauge,
     lost: Counter,
     rejected: Counter,
+    refused_snapshots: Counter,
     revision: Gauge,
     connected: Gauge,
     spool_bytes: Gauge,
@@ -29,6 +30,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     drains: gauge!("turnpike_detached_calls"),
     lost: counter!("turnpike_usage_lost_total"),
     rejected: counter!("turnpike_resources_rejected_total"),
+    refused_snapshots: counter!("turnpike_snapshots_refused_total"),
     revision: gauge!("turnpike_snapshot_revision"),
     connected: gauge!("turnpike_control_plane_connected"),
     spool_bytes: gauge!("turnpike_spool_bytes"),
@@ -119,6 +121,10 @@ pub(crate) fn usage_lost(events: u64) {
 
 pub(crate) fn resources_rejected(count: usize) {
     METRICS.rejected.increment(count as u64);
+}
+
+pub(crate) fn snapshot_refused() {
+    METRICS.refused_snapshots.increment(1);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
