@@ -90,13 +90,9 @@ fn resources(provider: SocketAddr) -> Vec<pb::Resource> {
         ..Default::default()
     };
     let settings = pb::Settings { num_retries: 0, ..Default::default() };
-    [
-        pb::resource::Body::Deployment(deployment),
-        pb::resource::Body::Key(key),
-        pb::resource::Body::Settings(settings),
-    ]
-    .map(|body| pb::Resource { required_features: Vec::new(), body: Some(body) })
-    .to_vec()
+    [pb::resource::Body::Deployment(deployment), pb::resource::Body::Key(key), pb::resource::Body::Settings(settings)]
+        .map(|body| pb::Resource { required_features: Vec::new(), body: Some(body) })
+        .to_vec()
 }
 
 async fn start() -> Alone {

@@ -147,7 +147,9 @@ fn refusal(begin: &pb::SnapshotBegin, version: Version, before: Option<&Snapshot
     let held = before?.version;
     (held.epoch == version.epoch && held.revision > version.revision).then(|| {
         let (offered, held) = (version.revision, held.revision);
-        format!("revision {offered} lies before {held}, which is in force: a database that was put back needs a new epoch")
+        format!(
+            "revision {offered} lies before {held}, which is in force: a database that was put back needs a new epoch"
+        )
     })
 }
 

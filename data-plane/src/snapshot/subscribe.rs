@@ -275,7 +275,10 @@ impl Subscription {
             Ok((disk, loaded)) => {
                 self.disk = Some(disk);
                 if let Loaded::Snapshot(snapshot) = loaded {
-                    tracing::warn!(revision = snapshot.version.revision, "serving from the disk copy that was kept back");
+                    tracing::warn!(
+                        revision = snapshot.version.revision,
+                        "serving from the disk copy that was kept back"
+                    );
                     self.cell.swap(*snapshot);
                 }
             }
@@ -358,9 +361,7 @@ impl Subscription {
 }
 
 /// Runs what keeps a core busy where that is allowed. A panic in it refuses what was being read, and ends nothing.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refused> + Send + 'static,
-) -> Result<T, Refused> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refused> + Send + 'static) -> Result<T, Refused> {
     let panicked = |error| Refused::Unbelieved { reason: format!("reading it failed: {error}"), shrinks: Vec::new() };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(error)))
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use proto::v1 as pb;
 
-use super::record::{self, ReadError};
 use super::super::Version;
+use super::record::{self, ReadError};
 use crate::seal::Seal;
 
 const MAGIC: &[u8; 8] = b"tpsnap2\n";

@@ -130,7 +130,12 @@ fn harm(directory: &Path, damage: &Damage) {
     }
     let file = |index: usize| files[index % files.len()].clone();
     let bytes = |index| fs::read(file(index)).unwrap();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a small file")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place in a small file"
+    )]
     let place = |length: usize, at: f64| (length as f64 * at) as usize;
     match *damage {
         Damage::Flip { file: index, at, mask } => {

@@ -8,9 +8,9 @@ use std::path::Path;
 use prost::Message;
 use proto::v1 as pb;
 
+use super::super::Version;
 use super::Durability;
 use super::record::{self, ReadError};
-use super::super::Version;
 use crate::seal::Seal;
 
 /// A log that is being gone on with.
@@ -43,8 +43,7 @@ impl Log {
     /// Goes on where reading ended; a torn tail is cut off, for it would hide what follows it.
     pub(super) fn go_on(directory: &Path, end: End) -> io::Result<Self> {
         let End { name, version, records, bytes } = end;
-        let mut file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(&name))?;
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join(&name))?;
         file.set_len(bytes)?;
         file.seek(SeekFrom::Start(bytes))?;
         Ok(Self { file, name, version, records, bytes })

@@ -80,7 +80,9 @@ mod tests {
         let seal = Seal::from_secret(b"0123456789abcdef");
         assert_eq!(Mark::read(directory.path(), &seal), None);
         let old = Mark::at(version(1, 7));
-        assert!(old.is_reached_by(version(1, 7)) && !old.is_reached_by(version(1, 6)) && !old.is_reached_by(version(2, 9)));
+        assert!(
+            old.is_reached_by(version(1, 7)) && !old.is_reached_by(version(1, 6)) && !old.is_reached_by(version(2, 9))
+        );
 
         let between = Mark::or(Some(old), version(2, 3));
         assert!(between.is_reached_by(version(1, 7)) && between.is_reached_by(version(2, 3)));

@@ -105,7 +105,9 @@ impl Disk {
             boots.start_over();
             return older;
         }
-        tracing::error!("the last boots died with the only disk copy there is: the control plane is waited for, for a while");
+        tracing::error!(
+            "the last boots died with the only disk copy there is: the control plane is waited for, for a while"
+        );
         Loaded::KeptBack
     }
 
@@ -173,7 +175,8 @@ impl Disk {
     /// Writes base and log as one new base. Call it when [`Disk::wants_base`].
     pub(crate) fn compact(&mut self) -> io::Result<()> {
         let version = self.log.as_ref().map(|log| log.version);
-        let version = version.ok_or_else(|| io::Error::other("the disk copy is behind: there is nothing to compact"))?;
+        let version =
+            version.ok_or_else(|| io::Error::other("the disk copy is behind: there is nothing to compact"))?;
         for generation in [CURRENT, PREVIOUS] {
             match self.compacted(&self.path(generation), version) {
                 Ok(Some(written)) => return self.put(written),

@@ -28,13 +28,7 @@ fn place(file: &str, position: u64) -> String {
 }
 
 /// Appends a record; says how many bytes it took.
-pub(super) fn write(
-    out: &mut impl Write,
-    seal: &Seal,
-    file: &str,
-    position: u64,
-    plain: &[u8],
-) -> io::Result<u64> {
+pub(super) fn write(out: &mut impl Write, seal: &Seal, file: &str, position: u64, plain: &[u8]) -> io::Result<u64> {
     let sealed = seal.seal(&place(file, position), plain);
     let length = u32::try_from(sealed.len()).map_err(io::Error::other)?;
     let mut framed = Vec::with_capacity(sealed.len() + 4);
