@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rand::SeedableRng;
@@ -55,7 +56,8 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn subscription(&self, disk: Disk) -> Subscription {
+    /// `kept_back`: the disk holds a copy that was not loaded yet.
+    pub(crate) fn subscription(&self, disk: Disk, kept_back: Option<Duration>) -> Subscription {
         let (ledger, in_flight) = (Arc::clone(&self.ledger), Arc::clone(&self.in_flight));
         Subscription {
             control: self.control.clone(),
@@ -64,6 +66,7 @@ impl Gateway {
             clock: self.clock,
             welcome: Arc::clone(&self.forwarding),
             asked_at_ms: 0,
+            kept_back_until: kept_back.map(|wait| tokio::time::Instant::now() + wait),
             status: Box::new(move || Load {
                 spool_bytes: ledger.bytes(),
                 spool_events: ledger.waiting(),

@@ -38,6 +38,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use snapshot::disk::{Boots, Loaded};
+
 pub use control::{AddressError, ControlAddress, ControlAddresses};
 pub use listen::bind;
 pub use settings::Settings;
@@ -47,6 +49,9 @@ mod tests;
 
 /// How long usage is still delivered after the last call ended.
 const FLUSH: Duration = Duration::from_secs(10);
+
+/// A boot that lives this long did not die of what it loaded.
+const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 
 /// Runs a data plane until `shutdown`, then drains it: readiness goes, calls end, usage is synced and delivered.
 ///
@@ -76,35 +81,53 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
         snapshot::disk::Disk::open(state.directory.join("snapshot"), seal).context("opening the disk copy")?;
 
     let gateway = Arc::new(gateway::Gateway::new(settings, control.clone(), Arc::clone(&ledger), tls));
-    let (disk, loaded) = tokio::task::spawn_blocking(move || {
-        let loaded = disk.load();
-        (disk, loaded)
+    let (disk, boots, loaded) = tokio::task::spawn_blocking(move || {
+        let (boots, loaded) = disk.boot();
+        (disk, boots, loaded)
     })
     .await?;
-    if let Some(snapshot) = loaded {
-        tracing::info!(
-            revision = snapshot.version.revision,
-            keys = snapshot.keys.len(),
-            "serving from the disk copy of the snapshot"
-        );
-        gateway.snapshots.swap(snapshot);
-    }
+    let kept_back = match loaded {
+        Loaded::Snapshot(snapshot) => {
+            tracing::info!(
+                revision = snapshot.version.revision,
+                keys = snapshot.keys.len(),
+                "serving from the disk copy of the snapshot"
+            );
+            gateway.snapshots.swap(*snapshot);
+            None
+        }
+        Loaded::Nothing => None,
+        Loaded::KeptBack => Some(snapshot::subscribe::KEEP_BACK),
+    };
 
     // Delivery outlives the calls: what they settle last must still go.
     let (calls_ended, stop_background) = (CancellationToken::new(), CancellationToken::new());
-    let subscription = gateway.subscription(disk);
+    let subscription = gateway.subscription(disk, kept_back);
     let subscribed = tokio::spawn(subscription.run(stop_background.clone()));
     let shipper = ledger::ship::Shipper::new(Arc::clone(&ledger), control, leftovers);
     let shipped = tokio::spawn(shipper.run(calls_ended.clone(), FLUSH));
     let synced = tokio::spawn(ledger::ship::sync(ledger, calls_ended.clone()));
 
-    listen::serve(&gateway, listeners, shutdown).await?;
+    let boots = Arc::new(boots);
+    let watched = tokio::spawn(watch_health(Arc::clone(&boots), calls_ended.clone()));
+    let served = listen::serve(&gateway, listeners, shutdown).await;
+    boots.healthy(); // it ends in order, whatever the reason
+    served?;
 
     calls_ended.cancel();
+    watched.await.context("watching the start")?;
     synced.await.context("syncing the spool")?;
     shipped.await.context("delivering the spool")?;
     stop_background.cancel();
     subscribed.await.context("the subscription")?;
     drop(state);
     Ok(())
+}
+
+/// A data plane that has lived for a while is healthy: what it loaded did not kill it.
+async fn watch_health(boots: Arc<Boots>, ended: CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(HEALTHY_AFTER) => boots.healthy(),
+        () = ended.cancelled() => {}
+    }
 }

@@ -18,7 +18,7 @@ use crate::ledger::segment::{RecordKind, Segment};
 use crate::seal::Seal;
 use crate::settings::{ForwardAdmin, Settings, SpoolFull};
 use crate::snapshot::Version;
-use crate::snapshot::disk::{Disk, Resources};
+use crate::snapshot::disk::Disk;
 
 const ANSWER: &str = r#"{"id":"chatcmpl-7","model":"upstream-name","choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":12,"completion_tokens":3,"total_tokens":15},"odd_field":{"kept":true}}"#;
 
@@ -65,7 +65,7 @@ async fn provider() -> SocketAddr {
     address
 }
 
-fn resources(provider: SocketAddr) -> Resources {
+fn resources(provider: SocketAddr) -> Vec<pb::Resource> {
     let rate = |unit: pb::Unit, femto_usd| pb::Rate { unit: unit.into(), above_tokens: 0, tier: 0, femto_usd };
     let price = pb::Price {
         state: pb::PriceState::Known.into(),
@@ -90,15 +90,9 @@ fn resources(provider: SocketAddr) -> Resources {
         ..Default::default()
     };
     let settings = pb::Settings { num_retries: 0, ..Default::default() };
-    let mut resources = Resources::default();
-    for body in [
-        pb::resource::Body::Deployment(deployment),
-        pb::resource::Body::Key(key),
-        pb::resource::Body::Settings(settings),
-    ] {
-        resources.put(pb::Resource { required_features: Vec::new(), body: Some(body) });
-    }
-    resources
+    [pb::resource::Body::Deployment(deployment), pb::resource::Body::Key(key), pb::resource::Body::Settings(settings)]
+        .map(|body| pb::Resource { required_features: Vec::new(), body: Some(body) })
+        .to_vec()
 }
 
 async fn start() -> Alone {

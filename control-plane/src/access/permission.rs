@@ -23,6 +23,7 @@ pub(crate) enum Permission {
     ReadModel,
     ReadSpend,
     ReadFleet,
+    ChangeFleet,
 }
 
 /// With what.
@@ -60,7 +61,9 @@ impl Actor {
 
     fn may_as_user(&self, permission: Permission, subject: &Subject<'_>) -> Result<(), AccessError> {
         match permission {
-            Permission::CreateTeam | Permission::CreateUser | Permission::ReadFleet => Err(self.admins_only()),
+            Permission::CreateTeam | Permission::CreateUser | Permission::ReadFleet | Permission::ChangeFleet => {
+                Err(self.admins_only())
+            }
             Permission::DeleteTeam | Permission::BlockTeam => match subject {
                 Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
                 _ => Err(self.admins_only()),
@@ -201,7 +204,8 @@ impl Permission {
             | Self::ChangeTeam
             | Self::DeleteTeam
             | Self::BlockTeam
-            | Self::CreateUser => false,
+            | Self::CreateUser
+            | Self::ChangeFleet => false,
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct DataPlaneView {
     pub(crate) unbooked_nano_usd: u64,
     /// Why it did not take the last update, or parts of it (`kind id: reason`), at most 20.
     pub(crate) rejections: Vec<String>,
+    /// It refuses the last snapshot because so much would be gone: `POST /fleet/confirm_shrink` says that it is meant.
+    pub(crate) refuses_shrink: bool,
 }
 
 #[derive(Default)]
@@ -168,6 +170,11 @@ impl Seat {
         });
         let shown = shown.collect();
         self.update(|occupant| occupant.view.rejections = shown);
+    }
+
+    /// Whether it refuses a snapshot that leaves too little.
+    pub(super) fn refuses_shrink(&self, refuses: bool) {
+        self.update(|occupant| occupant.view.refuses_shrink = refuses);
     }
 
     pub(super) fn status(&self, status: &pb::Status) {

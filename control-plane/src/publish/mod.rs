@@ -17,6 +17,7 @@ pub(crate) mod sections;
 mod serve;
 mod session;
 mod shelf;
+mod shrink;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,8 @@ struct Parts {
     hint: Notify,
     transfers: Semaphore,
     ack_within: Duration,
+    /// Counts how often an admin said that there is meant to be less.
+    confirmations: tokio::sync::watch::Sender<u64>,
     stop: CancellationToken,
 }
 
@@ -88,6 +91,7 @@ impl Publisher {
             hint: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
             ack_within,
+            confirmations: tokio::sync::watch::Sender::new(0),
             stop: CancellationToken::new(),
         }))
     }
@@ -108,6 +112,14 @@ impl Publisher {
     /// The connected data planes, by id.
     pub(crate) fn fleet(&self) -> Vec<DataPlaneView> {
         self.0.fleet.view()
+    }
+
+    /// Lets data planes that refuse a snapshot because so much would be gone have it all the same, and names them.
+    pub(crate) fn confirm_shrink(&self) -> Vec<String> {
+        let refusing = self.0.fleet.view().into_iter().filter(|view| view.refuses_shrink);
+        let refusing = refusing.map(|view| view.id).collect();
+        self.0.confirmations.send_modify(|times| *times += 1);
+        refusing
     }
 
     /// Resolves references anew, and watches the database until `shutdown`; then ends all sessions.

@@ -1,10 +1,11 @@
 //! Which admin paths a data plane forwards to the control plane, so that clients need one address.
 
 /// As Welcome lists them: a trailing `*` stands for any end. Everything here is served by the admin router.
-pub(super) const FORWARDED: [&str; 17] = [
+pub(super) const FORWARDED: [&str; 18] = [
     "/",
     "/audit*",
     "/fleet",
+    "/fleet/*",
     "/global/*",
     "/key/*",
     "/model/*",

@@ -20,6 +20,7 @@ use super::chunks::Whole;
 use super::cut::Cut;
 use super::fleet::Seat;
 use super::shelf::Update;
+use super::shrink::{Shrunk, is_explained};
 use super::{Publisher, Version, paths};
 
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -99,6 +100,9 @@ where
         newest: held,
         outstanding: None,
         pause: None,
+        shrunk: None,
+        confirm_shrink: false,
+        confirmations: publisher.0.confirmations.subscribe(),
         heard_at: Instant::now(),
     };
     session.send(Down::Welcome(welcome(protocol, current))).await?;
@@ -126,6 +130,11 @@ struct Session {
     newest: Option<Version>,
     outstanding: Option<Outstanding>,
     pause: Option<Pause>,
+    /// Why the last update was refused, where it left too little.
+    shrunk: Option<Shrunk>,
+    /// The next whole snapshot may leave as little as it does.
+    confirm_shrink: bool,
+    confirmations: watch::Receiver<u64>,
     heard_at: Instant,
 }
 
@@ -162,6 +171,9 @@ impl Session {
                 },
                 moved = self.reached.changed() => if moved.is_err() {
                     return Cut::Stopping;
+                },
+                confirmed = self.confirmations.changed() => if confirmed.is_ok() && self.shrunk.is_some() {
+                    (self.confirm_shrink, self.pause) = (true, None);
                 },
                 () = sleep_until(deadline) => if let Some(cut) = self.overdue() {
                     return cut;
@@ -212,12 +224,18 @@ impl Session {
                     "a data plane did not take an update, or parts of it"
                 );
                 self.seat.rejected(&nack.rejections);
-                match nack.kept.as_ref().and_then(version) {
+                // A reason without a resource is about the whole, of which nothing was taken, whatever version it has.
+                let taken_in_part = nack.rejections.iter().all(|rejection| rejection.id.is_some());
+                match nack.kept.as_ref().and_then(version).filter(|_| taken_in_part && nack.shrinks.is_empty()) {
                     Some(kept) if self.outstanding.as_ref().is_some_and(|outstanding| outstanding.to == kept) => {
                         self.seat.applied(kept, None);
                         self.settle(kept);
                     }
                     _ => self.refused(),
+                }
+                if let Some(kept) = nack.kept.as_ref().and_then(version).filter(|_| !nack.shrinks.is_empty()) {
+                    self.shrunk = Some(Shrunk { kept, shrinks: nack.shrinks, looked_up: false });
+                    self.seat.refuses_shrink(true);
                 }
             }
             Up::Status(status) => self.seat.status(&status),
@@ -234,7 +252,8 @@ impl Session {
         if self.outstanding.as_ref().is_some_and(|outstanding| outstanding.to == applied) {
             self.outstanding = None;
             (self.held, self.newest) = (Some(applied), Some(applied));
-            self.pause = None;
+            (self.pause, self.shrunk, self.confirm_shrink) = (None, None, false);
+            self.seat.refuses_shrink(false);
         }
     }
 
@@ -249,6 +268,7 @@ impl Session {
     async fn push_next(&mut self) -> Result<(), Cut> {
         let reached = *self.reached.borrow_and_update();
         let Some(target) = reached.filter(|_| self.outstanding.is_none()) else { return Ok(()) };
+        self.explain_shrink().await;
         if self.pause.as_ref().is_some_and(|pause| pause.reached == reached && Instant::now() < pause.until) {
             return Ok(());
         }
@@ -294,6 +314,24 @@ impl Session {
         Ok(())
     }
 
+    /// Asks the change log why so much is gone, once per refusal.
+    async fn explain_shrink(&mut self) {
+        let Some(shrunk) = self.shrunk.as_mut().filter(|shrunk| !shrunk.looked_up) else { return };
+        shrunk.looked_up = true;
+        match is_explained(&self.publisher.0.source.db, shrunk).await {
+            Ok(true) => {
+                tracing::info!(data_plane = self.seat.id(), "the change log explains why so much is gone: confirmed");
+                (self.confirm_shrink, self.pause) = (true, None);
+            }
+            Ok(false) => tracing::error!(
+                data_plane = self.seat.id(),
+                "a data plane refuses a snapshot that leaves far less than it holds, and no change explains it. Is this the right \
+                 database? If it is meant: POST /fleet/confirm_shrink"
+            ),
+            Err(error) => tracing::warn!(%error, "the change log could not be asked why so much is gone"),
+        }
+    }
+
     /// Sends everything, when it is this data plane's turn.
     async fn send_whole(&self, whole: Arc<Whole>) -> Result<(), Cut> {
         let _turn = self.publisher.0.transfers.acquire().await.map_err(|_closed| Cut::Stopping)?;
@@ -302,6 +340,7 @@ impl Session {
             version: version.clone(),
             resources: whole.resources,
             uncompressed_bytes: whole.uncompressed_bytes,
+            confirm_shrink: self.confirm_shrink,
         };
         self.send(Down::Begin(begin)).await?;
         for (index, (zstd, crc32)) in (0_u32..).zip(&whole.chunks) {

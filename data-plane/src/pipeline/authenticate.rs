@@ -95,8 +95,8 @@ pub(crate) fn authenticate(snapshot: &Snapshot, headers: &HeaderMap, now_ms: i64
     };
     admit_key(key, presented, now_ms)?;
     let team = team_of(snapshot, key)?;
-    let user = match (&team, &key.user_id) {
-        (None, Some(user_id)) => snapshot.users.get(user_id.as_ref()).cloned(),
+    let user = match (&team, key.user_id()) {
+        (None, Some(user_id)) => snapshot.users.get(user_id).cloned(),
         _ => None,
     };
     if user.as_ref().is_some_and(|user| user.standing == Standing::NotUnderstood) {
@@ -111,7 +111,7 @@ fn admit_key(key: &Key, presented: &str, now_ms: i64) -> Result<(), Authenticate
         Standing::Blocked => return Err(AuthenticateError::Blocked),
         Standing::NotUnderstood => return Err(AuthenticateError::NotUnderstood { what: "The key" }),
     }
-    match key.expires_at_ms {
+    match key.expires_at_ms() {
         Some(expires) if expires < now_ms => {
             Err(AuthenticateError::Expired { masked: masked(presented), expired: moment(expires), now: moment(now_ms) })
         }
@@ -122,12 +122,12 @@ fn admit_key(key: &Key, presented: &str, now_ms: i64) -> Result<(), Authenticate
 type NamedTeam = (Box<str>, Arc<Team>);
 
 fn team_of(snapshot: &Snapshot, key: &Key) -> Result<Option<NamedTeam>, AuthenticateError> {
-    let Some(team_id) = &key.team_id else { return Ok(None) };
-    let Some(team) = snapshot.teams.get(team_id.as_ref()) else {
+    let Some(team_id) = key.team_id() else { return Ok(None) };
+    let Some(team) = snapshot.teams.get(team_id) else {
         return Err(AuthenticateError::NoTeam { team: team_id.to_string() });
     };
     match team.standing {
-        Standing::Good => Ok(Some((team_id.clone(), Arc::clone(team)))),
+        Standing::Good => Ok(Some((team_id.into(), Arc::clone(team)))),
         Standing::Blocked => Err(AuthenticateError::TeamBlocked { team: team_id.to_string() }),
         Standing::NotUnderstood => Err(AuthenticateError::NotUnderstood { what: "The key's team" }),
     }

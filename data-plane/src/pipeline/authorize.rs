@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::authenticate::{Caller, Identity};
 use super::decode::Call;
-use crate::snapshot::{Deployment, Models, Settings, Snapshot, models};
+use crate::snapshot::{Deployment, Models, Names, Settings, Snapshot, models};
 
 /// What the caller may do: use these deployments under this name.
 pub(crate) struct Grant {
@@ -88,7 +88,7 @@ pub(crate) fn authorize(snapshot: &Snapshot, caller: Caller, call: &Call) -> Res
 /// Lets the caller use a path of ours, or says which ones their key may call.
 pub(crate) fn check_route(caller: &Caller, path: &str) -> Result<(), AuthorizeError> {
     let Identity::Key { key, .. } = &caller.identity else { return Ok(()) };
-    let allowed = &key.allowed_routes;
+    let allowed = key.allowed_routes();
     match allowed.is_empty() || allowed.iter().any(|entry| opens_route(entry, path)) {
         true => Ok(()),
         false => Err(AuthorizeError::Route { allowed: shown(allowed), route: path.to_owned() }),
@@ -126,25 +126,22 @@ struct Name {
 
 fn resolve(settings: &Settings, caller: &Caller, asked: &str) -> Name {
     let team_aliases = caller.team.as_ref().map_or(&[][..], |(_, team)| &team.model_aliases);
-    let key_aliases = match &caller.identity {
-        Identity::Key { key, .. } => &key.aliases[..],
-        Identity::Master { .. } => &[],
+    let by_key = |name: &str| match &caller.identity {
+        Identity::Key { key, .. } => key.model_behind(name).map(str::to_owned),
+        Identity::Master { .. } => None,
     };
-    let look_up = |table: &[(Box<str>, Box<str>)], name: &str| {
-        table.iter().find(|(alias, _)| alias.as_ref() == name).map(|(_, model)| model.to_string())
-    };
-    let by_team = look_up(team_aliases, asked);
+    let by_team = team_aliases.iter().find(|(alias, _)| alias.as_ref() == asked).map(|(_, model)| model.to_string());
     let by_team_alias = by_team.is_some();
     let mut name = by_team.unwrap_or_else(|| asked.to_owned());
     let mut by_key_alias = false;
-    if let Some(target) = look_up(key_aliases, &name) {
+    if let Some(target) = by_key(&name) {
         (name, by_key_alias) = (target, true);
     }
     let before_map = name.clone();
     if let Some(target) = settings.model_alias_map.get(name.as_str()) {
         name = target.to_string();
     }
-    if let Some(target) = look_up(key_aliases, &name) {
+    if let Some(target) = by_key(&name) {
         (name, by_key_alias) = (target, true);
     }
     let group = settings.group_aliases.get(name.as_str()).map_or_else(|| name.clone(), |alias| alias.model.to_string());
@@ -170,7 +167,7 @@ impl Scope {
 fn check_access(models: &Models, caller: &Caller, name: &Name) -> Result<Vec<Scope>, AuthorizeError> {
     let Identity::Key { key, .. } = &caller.identity else { return Ok(Vec::new()) };
     let mut scopes = Vec::new();
-    let mut allows = |allowed: &[Box<str>]| match access(models, allowed, &name.candidates) {
+    let mut allows = |allowed: Names<'_>| match access(models, allowed, &name.candidates) {
         Access::Denied => false,
         Access::Free => true,
         Access::ByGroups(groups) => {
@@ -179,14 +176,14 @@ fn check_access(models: &Models, caller: &Caller, name: &Name) -> Result<Vec<Sco
         }
     };
     let team = caller.team.as_ref().map(|(_, team)| team);
-    let refuse = |owner: Owner, allowed: &[Box<str>]| {
+    let refuse = |owner: Owner, allowed: Names<'_>| {
         let model = name.candidates.last().cloned().unwrap_or_default();
         Err(AuthorizeError::Model { owner, model, allowed: shown(allowed) })
     };
-    let team_models: &[Box<str>] = team.map_or(&[], |team| &team.models);
+    let team_models = Names::Boxed(team.map_or(&[], |team| &team.models));
 
-    let is_whole_team = key.models.iter().any(|model| model.as_ref() == "all-team-models");
-    let key_list: &[Box<str>] = if is_whole_team { team_models } else { &key.models };
+    let is_whole_team = key.models().iter().any(|model| model == "all-team-models");
+    let key_list = if is_whole_team { team_models } else { key.models() };
     if !key.rights.any_model && !name.by_team_alias && !allows(key_list) {
         return refuse(Owner::Key, key_list);
     }
@@ -199,10 +196,10 @@ fn check_access(models: &Models, caller: &Caller, name: &Name) -> Result<Vec<Sco
         }
         let has_none = user.models.iter().any(|model| model.as_ref() == "no-default-models");
         if has_none {
-            return refuse(Owner::Key, &user.models);
+            return refuse(Owner::Key, Names::Boxed(&user.models));
         }
-        if !allows(&user.models) {
-            return refuse(Owner::User, &user.models);
+        if !allows(Names::Boxed(&user.models)) {
+            return refuse(Owner::User, Names::Boxed(&user.models));
         }
     }
     Ok(scopes)
@@ -217,9 +214,9 @@ enum Access {
 }
 
 /// Whether a list of allowed models lets any of the names through. An empty list lets everything through.
-fn access(models: &Models, allowed: &[Box<str>], names: &[String]) -> Access {
+fn access(models: &Models, allowed: Names<'_>, names: &[String]) -> Access {
     let is_free = allowed.is_empty()
-        || allowed.iter().any(|entry| match entry.as_ref() {
+        || allowed.iter().any(|entry| match entry {
             "*" | "all-proxy-models" | "all-team-models" => true,
             entry => names.iter().any(|name| names_model(entry, name)),
         });
@@ -227,7 +224,7 @@ fn access(models: &Models, allowed: &[Box<str>], names: &[String]) -> Access {
         return Access::Free;
     }
     let opens = |group: &str| names.iter().any(|name| is_in_access_group(models, group, name));
-    let groups: Vec<Box<str>> = allowed.iter().filter(|group| opens(group)).cloned().collect();
+    let groups: Vec<Box<str>> = allowed.iter().filter(|group| opens(group)).map(Box::from).collect();
     if groups.is_empty() { Access::Denied } else { Access::ByGroups(groups) }
 }
 
@@ -278,7 +275,7 @@ fn candidates(models: &Models, caller: &Caller, group: &str) -> Vec<Arc<Deployme
     sources.iter().map(|source| source()).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-fn shown(models: &[Box<str>]) -> String {
+fn shown(models: Names<'_>) -> String {
     let quoted: Vec<String> = models.iter().map(|model| format!("'{model}'")).collect();
     format!("[{}]", quoted.join(", "))
 }

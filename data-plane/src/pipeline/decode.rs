@@ -210,7 +210,7 @@ fn tags(headers: &HeaderMap, request: &Request, caller: &Caller) -> Vec<String> 
         tags.extend(header.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
     }
     if let Identity::Key { key, .. } = &caller.identity {
-        tags.extend(key.tags.iter().map(ToString::to_string));
+        tags.extend(key.tags().iter().map(str::to_owned));
     }
     if let Some((_, team)) = &caller.team {
         tags.extend(team.tags.iter().map(ToString::to_string));

@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn names_get_a_prefix_rate_limits_stay_too_and_what_is_the_connections_is_hidden() {
         let mut from = HeaderMap::new();
-        for (name, value) in [("x-ratelimit-remaining-tokens", "1"), ("openai-version", "v"), ("set-cookie", "secret")] {
+        for (name, value) in [("x-ratelimit-remaining-tokens", "1"), ("openai-version", "v"), ("set-cookie", "secret")]
+        {
             from.insert(name, HeaderValue::from_static(value));
         }
         from.append("openai-version", HeaderValue::from_static("w"));

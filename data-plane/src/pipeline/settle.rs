@@ -190,7 +190,7 @@ fn opening(core: &Rc<Core>, grant: &Grant, call: &Call, target: &Target<'_>) -> 
 }
 
 fn owners(event: &mut UsageEvent, caller: &Caller) {
-    let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     match &caller.identity {
         Identity::Master { user_id } => {
             event.master_key = true;
@@ -198,16 +198,16 @@ fn owners(event: &mut UsageEvent, caller: &Caller) {
         }
         Identity::Key { hash, key } => {
             event.key_hash = hash.as_bytes().to_vec().into();
-            event.key_alias = text(&key.alias);
-            event.user_id = text(&key.user_id);
-            event.organization_id = text(&key.organization_id);
+            event.key_alias = text(key.alias());
+            event.user_id = text(key.user_id());
+            event.organization_id = text(key.organization_id());
         }
     }
     if let Some((team_id, team)) = &caller.team {
         event.team_id = team_id.to_string();
-        event.team_alias = text(&team.alias);
+        event.team_alias = text(team.alias.as_deref());
         if event.organization_id.is_empty() {
-            event.organization_id = text(&team.organization_id);
+            event.organization_id = text(team.organization_id.as_deref());
         }
     }
 }

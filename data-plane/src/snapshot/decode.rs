@@ -11,15 +11,18 @@ use proto::{KeyHash, v1 as pb};
 use super::deployments::deployment_of;
 use super::{
     Authentication, Deployment, GroupAlias, Key, Models, Rights, Settings, Snapshot, Standing, StreamUsage, Team,
-    UnknownPrice, User, Version,
+    UnknownPrice, User, Version, keys,
 };
 
 /// What `required_features` of a resource may name without being denied.
 pub(crate) const FEATURES: &[&str] = &[];
 
+/// Reasons that are said back of one update.
+pub(super) const MOST_REJECTIONS: usize = 1_000;
+
 /// Changes that wait to become the next snapshot.
 pub(crate) struct Changes {
-    keys: Vec<(KeyHash, Option<Arc<Key>>)>,
+    keys: Vec<keys::Change>,
     teams: Vec<(Box<str>, Option<Arc<Team>>)>,
     users: Vec<(Box<str>, Option<Arc<User>>)>,
     deployments: Vec<(Box<str>, Option<Arc<Deployment>>)>,
@@ -52,7 +55,7 @@ impl Changes {
             return self.reject(pb::Kind::Unspecified, "", "a resource without content");
         };
         match body {
-            pb::resource::Body::Key(key) => self.put_key(key, lacking),
+            pb::resource::Body::Key(key) => self.put_key(&key, lacking),
             pb::resource::Body::Team(team) => self.put_team(team, lacking),
             pb::resource::Body::User(user) => self.put_user(user, lacking),
             pb::resource::Body::Deployment(deployment) => self.put_deployment(deployment, lacking),
@@ -83,19 +86,35 @@ impl Changes {
     pub(crate) fn apply(self, before: &Snapshot, version: Version) -> Snapshot {
         let mut next = before.clone();
         next.version = version;
-        next.keys = before.keys.with(self.keys);
+        self.apply_to(&mut next);
+        next
+    }
+
+    /// Makes the changes in `next`; what it shares with another snapshot is copied before it changes.
+    pub(super) fn apply_to(self, next: &mut Snapshot) {
+        next.keys.change(self.keys);
         change(&mut next.teams, self.teams);
         change(&mut next.users, self.users);
         if !self.deployments.is_empty() {
-            next.models = Arc::new(Models::new(changed_deployments(before.models.all(), self.deployments)));
+            next.models = Arc::new(Models::new(changed_deployments(next.models.all(), self.deployments)));
         }
         if let Some(settings) = self.settings {
             next.settings = Arc::new(settings);
         }
-        next
     }
 
-    fn put_key(&mut self, key: pb::Key, lacking: Option<String>) {
+    /// Takes keys that `before` holds just so from there, so that both snapshots share them.
+    pub(super) fn share_with(&mut self, before: &Snapshot) {
+        for (hash, key) in &mut self.keys {
+            if let Some(key) = key
+                && let Some(held) = before.keys.get(hash).filter(|held| *held == key)
+            {
+                *key = Arc::clone(held);
+            }
+        }
+    }
+
+    fn put_key(&mut self, key: &pb::Key, lacking: Option<String>) {
         let hash = match KeyHash::try_from(key.hash.as_ref()) {
             Ok(hash) => hash,
             Err(error) => return self.reject(pb::Kind::Key, &hex::encode(&key.hash), &error.to_string()),
@@ -103,7 +122,7 @@ impl Changes {
         if let Some(reason) = &lacking {
             self.reject(pb::Kind::Key, &hash.to_string(), reason);
         }
-        self.keys.push((hash, Some(Arc::new(key_of(key, standing(lacking.is_some()))))));
+        self.keys.push((hash, Some(Arc::new(Key::new(hash, key, standing(lacking.is_some()))))));
     }
 
     fn put_team(&mut self, team: pb::Team, lacking: Option<String>) {
@@ -141,6 +160,9 @@ impl Changes {
     }
 
     fn reject(&mut self, kind: pb::Kind, id: &str, reason: &str) {
+        if self.rejections.len() >= MOST_REJECTIONS {
+            return; // a message has a size; the first thousand say what is wrong
+        }
         let id = pb::ResourceId { kind: kind.into(), id: id.to_owned() };
         self.rejections.push(pb::Rejection { id: Some(id), reason: reason.to_owned() });
     }
@@ -148,26 +170,6 @@ impl Changes {
 
 fn standing(is_lacking: bool) -> Standing {
     if is_lacking { Standing::NotUnderstood } else { Standing::Good }
-}
-
-fn key_of(key: pb::Key, standing: Standing) -> Key {
-    Key {
-        alias: some(key.alias),
-        masked: key.masked.into(),
-        user_id: some(key.user_id),
-        team_id: some(key.team_id),
-        organization_id: some(key.organization_id),
-        models: boxed(key.models),
-        aliases: pairs(key.aliases),
-        tags: boxed(key.tags),
-        allowed_routes: boxed(key.allowed_routes),
-        standing: match key.blocked {
-            true => Standing::Blocked,
-            false => standing,
-        },
-        expires_at_ms: (key.expires_at_ms != 0).then_some(key.expires_at_ms),
-        rights: Rights { mock_response: key.allow_client_mock_response, any_model: key.config_override },
-    }
 }
 
 fn team_of(team: pb::Team, standing: Standing) -> Team {

@@ -3,8 +3,9 @@
 //! A flat map costs hundreds of milliseconds to clone at a million keys; 4,096 shared shards cost a tenth
 //! of one (measured, DESIGN section 5).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use proto::KeyHash;
@@ -14,15 +15,39 @@ use super::Key;
 const SHARDS: usize = 4096;
 
 /// A key to put in, or to take out.
-type Change = (KeyHash, Option<Arc<Key>>);
+pub(super) type Change = (KeyHash, Option<Arc<Key>>);
 
-type Shard = HashMap<KeyHash, Arc<Key>, BuildHasherDefault<DigestHasher>>;
+type Shard = HashSet<Entry, BuildHasherDefault<DigestHasher>>;
 
 /// Every key by its hash.
 #[derive(Clone)]
 pub(crate) struct Keys {
     shards: Arc<[Arc<Shard>]>,
 }
+
+/// A key in its shard, found by the hash that it holds itself: a place in the table is a pointer and a byte.
+#[derive(Clone)]
+struct Entry(Arc<Key>);
+
+impl Borrow<KeyHash> for Entry {
+    fn borrow(&self) -> &KeyHash {
+        &self.0.hash
+    }
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash.hash(state);
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.hash == other.0.hash
+    }
+}
+
+impl Eq for Entry {}
 
 /// Takes eight bytes of a digest as its hash: SHA-256 needs no second hashing, and nobody can steer it.
 #[derive(Default)]
@@ -52,7 +77,7 @@ impl Default for Keys {
 impl Keys {
     /// The key with this hash.
     pub(crate) fn get(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
-        self.shards.get(shard_of(hash))?.get(hash)
+        self.shards.get(shard_of(hash))?.get(hash).map(|Entry(key)| key)
     }
 
     /// How many there are.
@@ -60,27 +85,21 @@ impl Keys {
         self.shards.iter().map(|shard| shard.len()).sum()
     }
 
-    /// The next table: `None` removes. Shards without a change stay shared with this one.
-    pub(crate) fn with(&self, changes: impl IntoIterator<Item = Change>) -> Self {
-        let mut by_shard: HashMap<usize, Vec<Change>> = HashMap::new();
+    /// Makes the changes here: `None` removes. Of what is shared with another table, the shards that change are copied.
+    pub(super) fn change(&mut self, changes: impl IntoIterator<Item = Change>) {
+        let mut changes = changes.into_iter().peekable();
+        if changes.peek().is_none() {
+            return;
+        }
+        let shards = Arc::make_mut(&mut self.shards);
         for (hash, key) in changes {
-            by_shard.entry(shard_of(&hash)).or_default().push((hash, key));
-        }
-        if by_shard.is_empty() {
-            return self.clone();
-        }
-        let mut shards = self.shards.to_vec();
-        for (index, changes) in by_shard {
-            let Some(shard) = shards.get_mut(index) else { continue };
+            let Some(shard) = shards.get_mut(shard_of(&hash)) else { continue };
             let shard = Arc::make_mut(shard);
-            for (hash, key) in changes {
-                match key {
-                    Some(key) => shard.insert(hash, key),
-                    None => shard.remove(&hash),
-                };
+            match key {
+                Some(key) => drop(shard.replace(Entry(key))),
+                None => drop(shard.remove(&hash)),
             }
         }
-        Self { shards: shards.into() }
     }
 }
 
@@ -91,38 +110,38 @@ fn shard_of(hash: &KeyHash) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Rights, Standing};
+    use proto::v1 as pb;
+
+    use super::super::Standing;
     use super::*;
 
-    fn key(alias: &str) -> Arc<Key> {
-        Arc::new(Key {
-            alias: Some(alias.into()),
-            masked: "sk-...".into(),
-            user_id: None,
-            team_id: None,
-            organization_id: None,
-            models: Box::default(),
-            aliases: Box::default(),
-            tags: Box::default(),
-            allowed_routes: Box::default(),
-            standing: Standing::Good,
-            expires_at_ms: None,
-            rights: Rights::default(),
-        })
+    fn key(hash: KeyHash, alias: &str) -> Change {
+        let key = pb::Key { alias: alias.to_owned(), ..pb::Key::default() };
+        (hash, Some(Arc::new(Key::new(hash, &key, Standing::Good))))
     }
 
     #[test]
     fn a_changed_key_copies_one_shard_and_leaves_the_old_table_alone() {
         let hashes: Vec<KeyHash> = (0..10_000).map(|n| KeyHash::of(&format!("sk-{n}"))).collect();
-        let before = Keys::default().with(hashes.iter().map(|hash| (*hash, Some(key("old")))));
-        let after = before.with([(hashes[7], Some(key("new"))), (hashes[8], None)]);
+        let mut before = Keys::default();
+        before.change(hashes.iter().map(|hash| key(*hash, "old")));
+        let mut after = before.clone();
+        after.change([key(hashes[7], "new"), (hashes[8], None)]);
 
         assert_eq!(before.len(), 10_000);
         assert_eq!(after.len(), 9_999);
-        assert_eq!(before.get(&hashes[7]).unwrap().alias.as_deref(), Some("old"));
-        assert_eq!(after.get(&hashes[7]).unwrap().alias.as_deref(), Some("new"));
+        assert_eq!(before.get(&hashes[7]).unwrap().alias(), Some("old"));
+        assert_eq!(after.get(&hashes[7]).unwrap().alias(), Some("new"));
         assert!(after.get(&hashes[8]).is_none() && before.get(&hashes[8]).is_some());
         let copied = before.shards.iter().zip(after.shards.iter()).filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
         assert_eq!(copied, 2);
+    }
+
+    #[test]
+    fn a_change_of_nothing_copies_nothing() {
+        let before = Keys::default();
+        let mut after = before.clone();
+        after.change([]);
+        assert!(Arc::ptr_eq(&before.shards, &after.shards));
     }
 }

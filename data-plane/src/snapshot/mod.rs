@@ -2,14 +2,20 @@
 //!
 //! A request takes one [`Snapshot`] on its first line and keeps it to the end. [`cell`] swaps it,
 //! [`subscribe`] keeps it current over gRPC, [`disk`] keeps the last good one across a restart,
-//! [`decode`] turns messages into the types below. Nothing here judges a call.
+//! [`decode`] turns messages into the types below, and [`build`] a stream of them into a whole. Nothing here judges a call.
 
+mod build;
 pub(crate) mod cell;
 pub(crate) mod decode;
 mod deployments;
 pub(crate) mod disk;
+mod incoming;
+mod key;
 pub(crate) mod keys;
 pub(crate) mod models;
+pub(crate) mod names;
+#[cfg(test)]
+mod scale;
 pub(crate) mod subscribe;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,8 +23,10 @@ use std::sync::Arc;
 
 use proto::{KeyHash, v1 as pb};
 
+pub(crate) use key::Key;
 pub(crate) use keys::Keys;
 pub(crate) use models::{Deployment, Models};
+pub(crate) use names::Names;
 
 /// A lineage of revisions and a place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,25 +55,6 @@ pub(crate) struct Snapshot {
     pub(crate) users: Arc<HashMap<Box<str>, Arc<User>>>,
     pub(crate) models: Arc<Models>,
     pub(crate) settings: Arc<Settings>,
-}
-
-/// A virtual key, as calls need to know it.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Key {
-    pub(crate) alias: Option<Box<str>>,
-    pub(crate) masked: Box<str>,
-    pub(crate) user_id: Option<Box<str>>,
-    pub(crate) team_id: Option<Box<str>>,
-    pub(crate) organization_id: Option<Box<str>>,
-    /// Empty: all.
-    pub(crate) models: Box<[Box<str>]>,
-    pub(crate) aliases: Box<[(Box<str>, Box<str>)]>,
-    pub(crate) tags: Box<[Box<str>]>,
-    /// Paths, prefixes and route groups that the key may call. Empty: all.
-    pub(crate) allowed_routes: Box<[Box<str>]>,
-    pub(crate) standing: Standing,
-    pub(crate) expires_at_ms: Option<i64>,
-    pub(crate) rights: Rights,
 }
 
 /// Whether a key may be used at all.

@@ -6,17 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message;
 use proto::channel::PROTOCOLS;
 use proto::v1::{self as pb, snapshots_client::SnapshotsClient};
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::cell::SnapshotCell;
 use super::decode::{Changes, FEATURES};
-use super::disk::{Disk, Durability, Resources, follows};
+use super::disk::{Disk, Durability, Loaded, follows};
+use super::incoming::{Incoming, Refused};
 use super::{Snapshot, Version};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
@@ -25,8 +25,8 @@ use crate::telemetry::metrics;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
-/// A chunk unpacks to no more than this.
-const MAX_CHUNK_BYTES: u64 = 64 << 20;
+/// How long the control plane has the first word when the only disk copy there is was kept back.
+pub(crate) const KEEP_BACK: Duration = Duration::from_secs(10);
 
 /// What the subscription reads and writes.
 pub(crate) struct Subscription {
@@ -38,6 +38,8 @@ pub(crate) struct Subscription {
     pub(crate) status: Box<dyn Fn() -> Load + Send + Sync>,
     /// When everything was last asked for because the disk is behind.
     pub(crate) asked_at_ms: i64,
+    /// When the disk copy is loaded after all, if the control plane gave nothing until then.
+    pub(crate) kept_back_until: Option<Instant>,
 }
 
 /// The admin paths that the control plane takes over our port.
@@ -83,25 +85,25 @@ fn brief(status: &tonic::Status) -> String {
     }
 }
 
-/// A full snapshot on its way in.
-struct Incoming {
-    version: Version,
-    expected: u64,
-    came: u64,
-    digest: Sha256,
-    changes: Changes,
-    resources: Resources,
-}
-
 impl Subscription {
     /// Runs until shutdown. Losing the control plane loses nothing but freshness.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut backoff = FIRST_BACKOFF;
         loop {
             let began = self.clock.now_ms();
-            let lost = tokio::select! {
-                lost = self.stream() => lost,
-                () = shutdown.cancelled() => return,
+            let lost = match self.kept_back_until {
+                Some(until) if self.held().is_none() => tokio::select! {
+                    lost = self.stream() => lost,
+                    () = tokio::time::sleep_until(until) => {
+                        self.load_after_all().await;
+                        continue;
+                    }
+                    () = shutdown.cancelled() => return,
+                },
+                Some(_) | None => tokio::select! {
+                    lost = self.stream() => lost,
+                    () = shutdown.cancelled() => return,
+                },
             };
             metrics::control_plane_connected(false);
             if self.clock.now_ms() - began > 10_000 {
@@ -187,57 +189,42 @@ impl Subscription {
                 None
             }
             Message::Begin(begin) => {
-                *incoming = Version::from_message(begin.version.as_ref()).map(|version| Incoming {
-                    version,
-                    expected: begin.resources,
-                    came: 0,
-                    digest: Sha256::new(),
-                    changes: Changes::new(),
-                    resources: Resources::default(),
-                });
+                *incoming = Incoming::begin(&begin, self.cell.load(), self.disk.as_ref());
                 None
             }
             Message::Chunk(chunk) => {
-                let taken = match incoming.as_mut() {
-                    Some(incoming) => incoming.take(&chunk),
-                    None => Err("a chunk came before its beginning".to_owned()),
-                };
-                taken.err().map(|reason| {
-                    *incoming = None;
-                    resync(reason)
-                })
+                // What follows a chunk that was refused is let pass: everything was asked for already.
+                let taken = blocking({
+                    let incoming = incoming.take()?;
+                    move || incoming.take(&chunk)
+                });
+                match taken.await {
+                    Ok(taken) => {
+                        *incoming = Some(taken);
+                        None
+                    }
+                    Err(refused) => Some(self.refuse(refused)),
+                }
             }
-            Message::End(end) => Some(match incoming.take() {
-                Some(incoming) => self.finish(incoming, &end).await,
-                None => resync("an end came before its beginning".to_owned()),
-            }),
+            Message::End(end) => Some(self.finish(incoming.take()?, &end).await),
             Message::Delta(delta) => Some(self.take_delta(delta).await),
         }
     }
 
-    /// Swaps in a full snapshot whose digest and count are right.
+    /// Swaps in a whole snapshot that may replace what is in force.
     async fn finish(&mut self, incoming: Incoming, end: &pb::SnapshotEnd) -> pb::from_data_plane::Message {
-        let digest: [u8; 32] = incoming.digest.finalize().into();
-        if digest != *end.sha256 {
-            return resync("the digest of the snapshot differs".to_owned());
-        }
-        if incoming.came != incoming.expected {
-            let (came, said) = (incoming.came, incoming.expected);
-            return resync(format!("{came} resources came of the {said} that were said"));
-        }
-        if !incoming.changes.has_settings() {
-            // Without the master key's digest, limits of models and the like: what is in force is better.
-            let mut rejections = incoming.changes.rejections;
-            rejections
-                .push(pb::Rejection { id: None, reason: "the snapshot has no settings that can be used".to_owned() });
-            return nack(self.held(), rejections);
-        }
-        let Incoming { version, mut changes, resources, .. } = incoming;
-        let rejections = std::mem::take(&mut changes.rejections);
-        self.adopt(changes.apply(&Snapshot::empty(version), version));
-        tracing::info!(revision = version.revision, resources = resources.len(), "a whole snapshot is in force");
-        let durable = self.on_disk(move |disk| disk.write_base(version, &resources)).await;
-        answer(version, durable.then_some(version), rejections)
+        let whole = match incoming.finish(end) {
+            Ok(whole) => whole,
+            Err(refused) => return self.refuse(refused),
+        };
+        let version = whole.snapshot.version;
+        self.adopt(whole.snapshot);
+        tracing::info!(revision = version.revision, resources = whole.resources, "a whole snapshot is in force");
+        let durable = match whole.written {
+            Some(written) => self.on_disk(move |disk| disk.put(written)).await,
+            None => self.on_disk(|disk| Err(disk.fall_behind())).await,
+        };
+        answer(version, durable.then_some(version), whole.rejections)
     }
 
     async fn take_delta(&mut self, delta: pb::Delta) -> pb::from_data_plane::Message {
@@ -247,14 +234,58 @@ impl Subscription {
             return resync(format!("a delta from revision {from} does not follow {at}"));
         }
         let version = Version { epoch: current.version.epoch, revision: delta.to };
-        let mut changes = Changes::new();
-        delta.removals.iter().for_each(|id| changes.remove(id));
-        delta.upserts.iter().cloned().for_each(|resource| changes.put(resource));
-        let rejections = std::mem::take(&mut changes.rejections);
-        self.adopt(changes.apply(&current, version));
+        let built = blocking(move || {
+            let mut changes = Changes::new();
+            delta.removals.iter().for_each(|id| changes.remove(id));
+            delta.upserts.iter().cloned().for_each(|resource| changes.put(resource));
+            let rejections = std::mem::take(&mut changes.rejections);
+            Ok((changes.apply(&current, version), rejections, delta))
+        });
+        let (snapshot, rejections, delta) = match built.await {
+            Ok(built) => built,
+            Err(refused) => return self.refuse(refused),
+        };
+        self.adopt(snapshot);
         let durability = if delta.narrowing { Durability::Now } else { Durability::Soon };
         let written = self.on_disk(move |disk| disk.append(&delta, durability)).await;
         answer(version, (written && durability == Durability::Now).then_some(version), rejections)
+    }
+
+    /// What is in force stays. Says why.
+    fn refuse(&self, refused: Refused) -> pb::from_data_plane::Message {
+        match refused {
+            Refused::Damaged(reason) => resync(reason),
+            Refused::Unbelieved { reason, shrinks } => {
+                metrics::snapshot_refused();
+                tracing::error!(reason, "a snapshot is refused");
+                let rejections = vec![pb::Rejection { id: None, reason }];
+                let kept = self.held().map(Version::to_message);
+                pb::from_data_plane::Message::Nack(pb::Nack { kept, rejections, shrinks })
+            }
+        }
+    }
+
+    /// The control plane gave nothing in time: a copy that may be bad is better than none.
+    async fn load_after_all(&mut self) {
+        self.kept_back_until = None;
+        let Some(mut disk) = self.disk.take() else { return };
+        let loaded = blocking(move || {
+            let loaded = disk.load();
+            Ok((disk, loaded))
+        });
+        match loaded.await {
+            Ok((disk, loaded)) => {
+                self.disk = Some(disk);
+                if let Loaded::Snapshot(snapshot) = loaded {
+                    tracing::warn!(
+                        revision = snapshot.version.revision,
+                        "serving from the disk copy that was kept back"
+                    );
+                    self.cell.swap(*snapshot);
+                }
+            }
+            Err(refused) => tracing::error!(?refused, "the disk copy cannot be loaded"),
+        }
     }
 
     /// Between changes: makes a base of a log that has grown long. A disk that is behind asks for everything, once
@@ -333,33 +364,10 @@ impl Subscription {
     }
 }
 
-impl Incoming {
-    fn take(&mut self, chunk: &pb::SnapshotChunk) -> Result<(), String> {
-        if crc32fast::hash(&chunk.zstd) != chunk.crc32 {
-            return Err(format!("chunk {} is damaged", chunk.index));
-        }
-        self.digest.update(&chunk.zstd);
-        let unpacked =
-            unpack(&chunk.zstd).map_err(|error| format!("chunk {} does not unpack: {error}", chunk.index))?;
-        let batch = pb::ResourceBatch::decode(unpacked.as_slice());
-        let batch = batch.map_err(|error| format!("chunk {} does not decode: {error}", chunk.index))?;
-        self.came += batch.resources.len() as u64;
-        for resource in batch.resources {
-            self.resources.put(resource.clone());
-            self.changes.put(resource);
-        }
-        Ok(())
-    }
-}
-
-fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut unpacked = Vec::new();
-    let read = zstd::stream::read::Decoder::new(packed)?.take(MAX_CHUNK_BYTES + 1).read_to_end(&mut unpacked)?;
-    match read as u64 > MAX_CHUNK_BYTES {
-        true => Err(std::io::Error::other("it is larger than a chunk may be")),
-        false => Ok(unpacked),
-    }
+/// Runs what keeps a core busy where that is allowed. A panic in it refuses what was being read, and ends nothing.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refused> + Send + 'static) -> Result<T, Refused> {
+    let panicked = |error| Refused::Unbelieved { reason: format!("reading it failed: {error}"), shrinks: Vec::new() };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(error)))
 }
 
 fn resync(reason: String) -> pb::from_data_plane::Message {
@@ -385,7 +393,11 @@ fn nack(kept: Option<Version>, rejections: Vec<pb::Rejection>) -> pb::from_data_
         let (id, reason) = (rejection.id.as_ref().map_or("", |id| id.id.as_str()), rejection.reason.as_str());
         tracing::error!(resource.id = id, reason, "a resource cannot be used: it denies or is left out");
     }
-    pb::from_data_plane::Message::Nack(pb::Nack { kept: kept.map(Version::to_message), rejections })
+    pb::from_data_plane::Message::Nack(pb::Nack {
+        kept: kept.map(Version::to_message),
+        rejections,
+        shrinks: Vec::new(),
+    })
 }
 
 async fn send(say: &mpsc::Sender<pb::FromDataPlane>, message: pb::from_data_plane::Message) -> Result<(), Lost> {

@@ -17,6 +17,7 @@ struct Metrics {
     unbooked: Counter,
     unbooked_nano_usd: Counter,
     rejected: Counter,
+    refused_snapshots: Counter,
     revision: Gauge,
     connected: Gauge,
     spool_bytes: Gauge,
@@ -33,6 +34,7 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     unbooked: counter!("turnpike_unbooked_calls_total"),
     unbooked_nano_usd: counter!("turnpike_unbooked_nano_usd_total"),
     rejected: counter!("turnpike_resources_rejected_total"),
+    refused_snapshots: counter!("turnpike_snapshots_refused_total"),
     revision: gauge!("turnpike_snapshot_revision"),
     connected: gauge!("turnpike_control_plane_connected"),
     spool_bytes: gauge!("turnpike_spool_bytes"),
@@ -129,6 +131,10 @@ pub(crate) fn unbooked_call(nano_usd: u64) {
 
 pub(crate) fn resources_rejected(count: usize) {
     METRICS.rejected.increment(count as u64);
+}
+
+pub(crate) fn snapshot_refused() {
+    METRICS.refused_snapshots.increment(1);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]

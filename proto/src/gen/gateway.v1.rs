@@ -91,6 +91,9 @@ pub struct SnapshotBegin {
     pub resources: u64,
     #[prost(uint64, tag = "3")]
     pub uncompressed_bytes: u64,
+    /// the control plane knows that there is much less than there was: its change log or its operator says so
+    #[prost(bool, tag = "4")]
+    pub confirm_shrink: bool,
 }
 /// At most 1 MiB of a zstd-compressed ResourceBatch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -147,6 +150,19 @@ pub struct Nack {
     pub kept: ::core::option::Option<Version>,
     #[prost(message, repeated, tag = "2")]
     pub rejections: ::prost::alloc::vec::Vec<Rejection>,
+    /// refused because so much would be gone
+    #[prost(message, repeated, tag = "3")]
+    pub shrinks: ::prost::alloc::vec::Vec<Shrink>,
+}
+/// A kind of which a whole snapshot would leave far fewer than are held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Shrink {
+    #[prost(enumeration = "Kind", tag = "1")]
+    pub kind: i32,
+    #[prost(uint64, tag = "2")]
+    pub held: u64,
+    #[prost(uint64, tag = "3")]
+    pub offered: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Rejection {

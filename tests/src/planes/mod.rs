@@ -41,6 +41,7 @@ pub struct Planes {
     pub data: Vec<Plane>,
     pub database: Database,
     master_key: String,
+    grpc_port: u16,
     story: Story,
 }
 
@@ -76,7 +77,7 @@ impl Planes {
         for plane in &mut data {
             plane.start().await?;
         }
-        Ok(Self { control, data, database, master_key, story })
+        Ok(Self { control, data, database, master_key, grpc_port, story })
     }
 
     /// The control plane's own port, with the master key.
@@ -92,6 +93,21 @@ impl Planes {
     /// The master key of these planes.
     pub fn master_key(&self) -> &str {
         &self.master_key
+    }
+
+    /// Where the control plane listens for data planes.
+    pub fn grpc_port(&self) -> u16 {
+        self.grpc_port
+    }
+
+    /// What lets data planes in.
+    pub fn join_token(&self) -> PathBuf {
+        self.story.path().join("tls").join("join-token")
+    }
+
+    /// The state directory of a data plane.
+    pub fn state(&self, data_plane: usize) -> PathBuf {
+        self.story.path().join(format!("state-{data_plane}"))
     }
 
     /// Their scratch directory, with their logs and states.

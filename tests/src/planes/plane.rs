@@ -105,6 +105,11 @@ impl Plane {
         self.running()?.ended(STOPS_WITHIN).await
     }
 
+    /// The id of its process.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        Ok(self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.id())
+    }
+
     /// An error if it does not run any more.
     pub fn must_run(&mut self) -> anyhow::Result<()> {
         self.process.as_mut().with_context(|| format!("{} does not run", self.name))?.must_run()

@@ -16,6 +16,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(liveness::liveness))
         .routes(routes!(readiness::readiness))
         .routes(routes!(fleet::fleet))
+        .routes(routes!(fleet::confirm_shrink))
 }
 
 #[cfg(test)]
@@ -46,6 +47,15 @@ mod tests {
         let fleet = world.get("/fleet").await.ok();
         assert_eq!((&fleet["revision"], &fleet["data_planes"]), (&json!(1), &json!([])));
         world.get_as(&key, "/fleet").await.refused(401);
+    }
+
+    #[tokio::test]
+    async fn only_an_admin_confirms_that_less_is_meant() {
+        let world = World::new().await;
+        let key = world.key(json!({})).await;
+        let confirmed = world.post("/fleet/confirm_shrink", json!({})).await.ok();
+        assert_eq!(confirmed, json!({ "data_planes": [] }));
+        world.post_as(&key, "/fleet/confirm_shrink", json!({})).await.refused(401);
     }
 
     #[tokio::test]

@@ -2,4 +2,5 @@
 
 mod deltas;
 mod sessions;
+mod shrinks;
 mod world;

@@ -14,26 +14,26 @@ use tonic::{Code, Status};
 use super::world::{Replica, World};
 use crate::publish::{Publisher, Version, session};
 
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 
 /// A publisher at work.
-fn running(world: &World) -> (Publisher, DropGuard) {
+pub(super) fn running(world: &World) -> (Publisher, DropGuard) {
     let publisher = world.publisher();
     let running = run(&publisher);
     (publisher, running)
 }
 
-fn run(publisher: &Publisher) -> DropGuard {
+pub(super) fn run(publisher: &Publisher) -> DropGuard {
     let shutdown = CancellationToken::new();
     tokio::spawn(publisher.clone().run(shutdown.clone()));
     shutdown.drop_guard()
 }
 
 /// A data plane on one connection.
-struct DataPlane {
+pub(super) struct DataPlane {
     say: mpsc::Sender<Result<pb::FromDataPlane, Status>>,
     hear: mpsc::Receiver<Result<pb::FromControlPlane, Status>>,
-    replica: Replica,
+    pub(super) replica: Replica,
 }
 
 impl DataPlane {
@@ -44,18 +44,18 @@ impl DataPlane {
         Self { say, hear, replica: Replica::default() }
     }
 
-    async fn connect(publisher: &Publisher, id: &str, replica: Replica) -> Self {
+    pub(super) async fn connect(publisher: &Publisher, id: &str, replica: Replica) -> Self {
         let mut data_plane = Self { replica, ..Self::dial(publisher) };
         data_plane.say(Up::Hello(greeting(id, data_plane.replica.version))).await;
         assert!(matches!(data_plane.hear().await, Down::Welcome(_)));
         data_plane
     }
 
-    async fn say(&self, message: Up) {
+    pub(super) async fn say(&self, message: Up) {
         self.say.send(Ok(pb::FromDataPlane { message: Some(message) })).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Down {
+    pub(super) async fn hear(&mut self) -> Down {
         let heard = timeout(SOON, self.hear.recv()).await.expect("a message in time").expect("an open stream");
         heard.expect("no error").message.unwrap()
     }
@@ -70,7 +70,7 @@ impl DataPlane {
     }
 
     /// Applies the next update without acknowledging it: what was held before, and what kind of update it was.
-    async fn apply(&mut self) -> &'static str {
+    pub(super) async fn apply(&mut self) -> &'static str {
         match self.hear().await {
             Down::Delta(delta) => {
                 self.replica.apply(&delta);
@@ -102,13 +102,25 @@ impl DataPlane {
         }
     }
 
-    async fn acknowledge(&self) {
+    pub(super) async fn acknowledge(&self) {
         let version = self.replica.version.map(Version::to_wire);
         self.say(Up::Ack(pb::Ack { applied: version.clone(), durable: version })).await;
     }
 
+    /// Whether nothing was sent that is not heard yet.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.hear.is_empty()
+    }
+
+    /// Says that what the database holds now is applied.
+    pub(super) async fn acknowledge_current(&mut self, world: &World) {
+        let (epoch, revision) = crate::publish::feed::current(&world.db).await.unwrap();
+        self.replica.version = Some(Version { epoch, revision });
+        self.acknowledge().await;
+    }
+
     /// Follows until `revision` is held, and says which kinds of updates led there.
-    async fn follow(&mut self, revision: u64) -> Vec<&'static str> {
+    pub(super) async fn follow(&mut self, revision: u64) -> Vec<&'static str> {
         let mut kinds = Vec::new();
         while self.replica.version.is_none_or(|version| version.revision < revision) {
             kinds.push(self.apply().await);
@@ -118,7 +130,7 @@ impl DataPlane {
     }
 }
 
-fn greeting(id: &str, held: Option<Version>) -> pb::Hello {
+pub(super) fn greeting(id: &str, held: Option<Version>) -> pb::Hello {
     pb::Hello {
         data_plane_id: id.to_owned(),
         build: "test".to_owned(),
@@ -240,7 +252,7 @@ async fn what_is_asked_for_anew_or_refused_comes_whole_and_refusals_are_shown() 
     let Down::Delta(_) = data_plane.hear().await else { panic!("a delta") };
     let id = pb::ResourceId { kind: pb::Kind::Key.into(), id: "ab".into() };
     let rejection = pb::Rejection { id: Some(id), reason: "too many rights".into() };
-    data_plane.say(Up::Nack(pb::Nack { kept, rejections: vec![rejection] })).await;
+    data_plane.say(Up::Nack(pb::Nack { kept, rejections: vec![rejection], shrinks: vec![] })).await;
     let revision = world.add_key(3).await;
     assert_eq!(data_plane.follow(revision).await, ["whole"]);
     assert_eq!(publisher.fleet()[0].rejections, ["key ab: too many rights"]);
@@ -256,7 +268,7 @@ async fn an_update_taken_in_part_is_built_upon() {
     let revision = world.add_key(2).await;
     assert_eq!(data_plane.apply().await, "delta");
     let kept = data_plane.replica.version.map(Version::to_wire);
-    data_plane.say(Up::Nack(pb::Nack { kept, rejections: vec![] })).await;
+    data_plane.say(Up::Nack(pb::Nack { kept, rejections: vec![], shrinks: vec![] })).await;
     assert_eq!(publisher.applied(revision, SOON).await, Vec::<String>::new());
     let revision = world.add_key(3).await;
     assert_eq!(data_plane.follow(revision).await, ["delta"]);

@@ -1,41 +1,37 @@
 //! The last good snapshot on disk, sealed, so that a data plane restarts while its control plane is away.
 //!
-//! A base file holds all resources at one revision, in two generations; a log beside it holds the deltas
-//! since, in order. Loading takes the newest base that opens and applies what of its log opens. A damaged
-//! file is put aside, never fatal: the older generation serves, or the control plane is waited for.
-//!
-//! Records are sealed one by one (XChaCha20-Poly1305); the place of a record is part of what is sealed, so
-//! that records cannot be moved between files or reordered.
+//! A [`base`] holds all resources at one revision, in two generations; a [`log`] beside each holds the deltas
+//! since, in order. Loading takes the newest base that opens and applies what its logs hold. A damaged file is put aside,
+//! never fatal: the older generation and the logs serve, or the control plane is waited for. The [`mark`] says how far
+//! a copy must reach: one that lacks what was durable may lack a revocation, and is not served from. [`boots`] keep a
+//! copy that kills its data plane from being loaded for ever.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+mod base;
+mod boots;
+#[cfg(test)]
+mod damage;
+mod log;
+mod mark;
+mod overlay;
+mod record;
+
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use prost::Message;
 use proto::v1 as pb;
 
-use super::decode::Changes;
+use self::log::Log;
+use self::mark::Mark;
+use self::overlay::Overlay;
+use super::build::Build;
 use super::{Snapshot, Version};
 use crate::seal::Seal;
 
-const MAGIC: &[u8; 8] = b"tpsnap1\n";
-/// A record of a base holds at most this many resources.
-const RESOURCES_PER_RECORD: usize = 1_000;
-/// A sealed record longer than this is damage.
-const MAX_RECORD_BYTES: usize = 256 << 20;
-
-/// Why a file could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("it is not a snapshot file")]
-    Foreign,
-    #[error("record {0} is damaged, or sealed with another key")]
-    Damaged(u64),
-    #[error("it ends before its last record")]
-    Truncated,
-}
+pub(crate) use self::base::{Writer, unpack};
+pub(crate) use self::boots::Boots;
+pub(crate) use self::log::follows;
+use self::record::ReadError;
 
 /// The state directory's part that keeps snapshots.
 pub(crate) struct Disk {
@@ -45,293 +41,12 @@ pub(crate) struct Disk {
     log: Option<Log>,
 }
 
-struct Log {
-    file: File,
-    name: String,
-    /// What base and log amount to.
-    version: Version,
-    records: u64,
-    bytes: u64,
-}
-
-/// The resources behind a snapshot as they came. They live in memory only while a base is read or written.
-#[derive(Default)]
-pub(crate) struct Resources(std::collections::BTreeMap<(i32, String), pb::Resource>);
-
-impl Resources {
-    pub(crate) fn put(&mut self, resource: pb::Resource) {
-        if let Some(id) = id_of(&resource) {
-            self.0.insert(id, resource);
-        }
-    }
-
-    pub(crate) fn remove(&mut self, id: &pb::ResourceId) {
-        self.0.remove(&(id.kind, id.id.clone()));
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-fn id_of(resource: &pb::Resource) -> Option<(i32, String)> {
-    Some(match resource.body.as_ref()? {
-        pb::resource::Body::Key(key) => (pb::Kind::Key.into(), hex::encode(&key.hash)),
-        pb::resource::Body::Team(team) => (pb::Kind::Team.into(), team.team_id.clone()),
-        pb::resource::Body::User(user) => (pb::Kind::User.into(), user.user_id.clone()),
-        pb::resource::Body::Deployment(deployment) => (pb::Kind::Deployment.into(), deployment.id.clone()),
-        pb::resource::Body::Settings(_) => (pb::Kind::Settings.into(), "settings".to_owned()),
-    })
-}
-
-/// What a base and its log amount to.
-struct Generation {
-    version: Version,
-    resources: Resources,
-    /// The log that was read last: its name, how many records it holds, and where they end.
-    log: (String, u64, u64),
-}
-
-impl Disk {
-    pub(crate) fn open(directory: PathBuf, seal: Seal) -> io::Result<Self> {
-        fs::create_dir_all(&directory)?;
-        Ok(Self { directory, seal, log: None })
-    }
-
-    /// The newest snapshot that opens; `None` where there is none. What is damaged is renamed and reported. The log
-    /// goes on where it ended.
-    pub(crate) fn load(&mut self) -> Option<Snapshot> {
-        let generation = self.newest()?;
-        match self.reopen_log(&generation) {
-            Ok(log) => self.log = Some(log),
-            Err(error) => tracing::warn!(%error, "the snapshot's log cannot be gone on with"),
-        }
-        let mut changes = Changes::new();
-        generation.resources.0.into_values().for_each(|resource| changes.put(resource));
-        Some(changes.apply(&Snapshot::empty(generation.version), generation.version))
-    }
-
-    fn reopen_log(&self, generation: &Generation) -> io::Result<Log> {
-        let (name, records, bytes) = generation.log.clone();
-        let file = OpenOptions::new().create(true).append(true).open(self.directory.join(&name))?;
-        file.set_len(bytes)?; // a torn tail would hide what follows it
-        Ok(Log { file, name, version: generation.version, records, bytes })
-    }
-
-    /// Writes base and log as one new base. Call it when [`Disk::wants_base`].
-    pub(crate) fn compact(&mut self) -> io::Result<()> {
-        let Some(generation) = self.newest() else { return Err(io::Error::other("there is no base to compact")) };
-        self.write_base(generation.version, &generation.resources)
-    }
-
-    fn newest(&self) -> Option<Generation> {
-        for name in ["current", "previous"] {
-            let path = self.directory.join(format!("{name}.base"));
-            match self.read_generation(&path) {
-                Ok(Some(generation)) => return Some(generation),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(file = %path.display(), %error, "the disk copy of the snapshot is put aside");
-                    let aside = path.with_extension("damaged");
-                    if let Err(error) = fs::rename(&path, &aside) {
-                        tracing::warn!(file = %path.display(), %error, "it could not be renamed");
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    /// Writes a new base generation and begins its log. The one before becomes `previous`.
-    pub(crate) fn write_base(&mut self, version: Version, resources: &Resources) -> io::Result<()> {
-        self.log = None;
-        let name = log_name(version);
-        let temporary = self.directory.join("next.base");
-        let mut file = io::BufWriter::new(File::create(&temporary)?);
-        file.write_all(MAGIC)?;
-        let header = pb::SnapshotBegin {
-            version: Some(version.to_message()),
-            resources: resources.len() as u64,
-            uncompressed_bytes: 0,
-        };
-        self.write_record(&mut file, "base", 0, &header.encode_to_vec())?;
-        let mut position = 1;
-        let mut batch = pb::ResourceBatch::default();
-        for resource in resources.0.values() {
-            batch.resources.push(resource.clone());
-            if batch.resources.len() == RESOURCES_PER_RECORD {
-                self.write_record(&mut file, "base", position, &batch.encode_to_vec())?;
-                position += 1;
-                batch.resources.clear();
-            }
-        }
-        if !batch.resources.is_empty() {
-            self.write_record(&mut file, "base", position, &batch.encode_to_vec())?;
-        }
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-
-        let log = OpenOptions::new().create(true).write(true).truncate(true).open(self.directory.join(&name))?;
-        log.sync_all()?;
-        let current = self.directory.join("current.base");
-        if current.exists() {
-            fs::rename(&current, self.directory.join("previous.base"))?;
-        }
-        fs::rename(&temporary, &current)?;
-        self.sync_directory()?;
-        self.log = Some(Log { file: log, name, version, records: 0, bytes: 0 });
-        self.drop_old_logs();
-        Ok(())
-    }
-
-    /// Appends a delta to the log of the current base; `Durability::Now` returns after it reached the disk. After a
-    /// failure the disk is behind, and nothing more is appended until a whole snapshot is written.
-    pub(crate) fn append(&mut self, delta: &pb::Delta, durability: Durability) -> io::Result<()> {
-        let behind = || io::Error::other("the disk copy is behind: it waits for a whole snapshot");
-        let mut log = self.log.take().ok_or_else(behind)?;
-        if !follows(log.version, delta) {
-            return Err(behind());
-        }
-        let sealed = self.seal.seal(&place(&log.name, log.records), &delta.encode_to_vec());
-        write_framed(&mut log.file, &sealed)?;
-        if durability == Durability::Now {
-            log.file.sync_data()?;
-        }
-        log.version.revision = delta.to;
-        log.records += 1;
-        log.bytes += sealed.len() as u64 + 4;
-        self.log = Some(log);
-        Ok(())
-    }
-
-    /// Whether a write failed, so that only a whole snapshot can bring the disk up to date.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.log.is_none()
-    }
-
-    /// Whether the log has grown so long that a new base is due.
-    pub(crate) fn wants_base(&self) -> bool {
-        self.log.as_ref().is_some_and(|log| log.records >= 10_000 || log.bytes >= 64 << 20)
-    }
-
-    fn read_generation(&self, path: &Path) -> Result<Option<Generation>, ReadError> {
-        let mut file = match File::open(path) {
-            Ok(file) => io::BufReader::new(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let mut magic = [0; 8];
-        file.read_exact(&mut magic).map_err(|_short| ReadError::Foreign)?;
-        if &magic != MAGIC {
-            return Err(ReadError::Foreign);
-        }
-        let header = self.read_record(&mut file, "base", 0)?.ok_or(ReadError::Truncated)?;
-        let header = pb::SnapshotBegin::decode(header.as_slice()).map_err(|_broken| ReadError::Damaged(0))?;
-        let version = Version::from_message(header.version.as_ref()).ok_or(ReadError::Damaged(0))?;
-
-        let mut resources = Resources::default();
-        let mut position = 1;
-        while let Some(record) = self.read_record(&mut file, "base", position)? {
-            let batch = pb::ResourceBatch::decode(record.as_slice()).map_err(|_broken| ReadError::Damaged(position))?;
-            batch.resources.into_iter().for_each(|resource| resources.put(resource));
-            position += 1;
-        }
-        if resources.len() as u64 != header.resources {
-            return Err(ReadError::Truncated);
-        }
-        let mut generation = Generation { version, resources, log: (log_name(version), 0, 0) };
-        // Where a base is damaged, the one before it and its log lead to where the next log begins.
-        while self.replay_log(&mut generation)? {
-            generation.log = (log_name(generation.version), 0, 0);
-        }
-        Ok(Some(generation))
-    }
-
-    /// Applies a log as far as it opens; a torn tail is what a crash leaves. Damage before the tail is an error: what
-    /// follows it may be a revocation. Says whether another log goes on from here.
-    fn replay_log(&self, generation: &mut Generation) -> Result<bool, ReadError> {
-        let (name, _, _) = generation.log.clone();
-        let bytes = match fs::read(self.directory.join(&name)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        let mut rest = bytes.as_slice();
-        let mut position = 0;
-        loop {
-            let at = bytes.len() - rest.len();
-            generation.log = (name.clone(), position, at as u64);
-            let delta = match self.read_record(&mut rest, &name, position) {
-                Ok(Some(record)) => {
-                    pb::Delta::decode(record.as_slice()).map_err(|_broken| ReadError::Damaged(position))
-                }
-                Ok(None) => break,
-                Err(ReadError::Truncated) => {
-                    tracing::warn!(log = name, "the snapshot's log ends in a torn record");
-                    return Ok(false);
-                }
-                Err(error) => Err(error),
-            };
-            match delta {
-                Ok(delta) if follows(generation.version, &delta) => generation.apply(delta),
-                Ok(_) => return Err(ReadError::Damaged(position)),
-                Err(error) => return Err(error),
-            }
-            position += 1;
-        }
-        let next = log_name(generation.version);
-        Ok(position > 0 && next != name && self.directory.join(next).exists())
-    }
-
-    fn write_record(&self, file: &mut impl Write, file_name: &str, position: u64, plain: &[u8]) -> io::Result<()> {
-        write_framed(file, &self.seal.seal(&place(file_name, position), plain))
-    }
-
-    fn read_record(&self, file: &mut impl Read, name: &str, position: u64) -> Result<Option<Vec<u8>>, ReadError> {
-        let mut length = [0; 4];
-        match read_fully(file, &mut length)? {
-            0 => return Ok(None),
-            4 => {}
-            _ => return Err(ReadError::Truncated),
-        }
-        let length = u32::from_le_bytes(length) as usize;
-        if length > MAX_RECORD_BYTES {
-            return Err(ReadError::Damaged(position));
-        }
-        let mut sealed = Vec::new();
-        file.take(length as u64).read_to_end(&mut sealed)?;
-        if sealed.len() != length {
-            return Err(ReadError::Truncated);
-        }
-        self.seal.open(&place(name, position), &sealed).map(Some).map_err(|_closed| ReadError::Damaged(position))
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
-    }
-
-    /// Logs of bases that are gone are of no use. Failing to remove one costs disk, nothing else.
-    fn drop_old_logs(&self) {
-        let kept: Vec<String> = ["current", "previous"]
-            .iter()
-            .filter_map(|generation| self.version_of(&self.directory.join(format!("{generation}.base"))))
-            .map(log_name)
-            .collect();
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".log") && !kept.contains(&name) {
-                drop(fs::remove_file(entry.path()));
-            }
-        }
-    }
-
-    fn version_of(&self, path: &Path) -> Option<Version> {
-        let mut file = io::BufReader::new(File::open(path).ok()?);
-        let mut magic = [0; 8];
-        file.read_exact(&mut magic).ok()?;
-        let header = self.read_record(&mut file, "base", 0).ok()??;
-        Version::from_message(pb::SnapshotBegin::decode(header.as_slice()).ok()?.version.as_ref())
-    }
+/// What a boot finds on disk.
+pub(crate) enum Loaded {
+    Snapshot(Box<Snapshot>),
+    Nothing,
+    /// The only copy there is was in force when boot after boot died: the control plane has the first word.
+    KeptBack,
 }
 
 /// When a delta must have reached the disk.
@@ -343,44 +58,229 @@ pub(crate) enum Durability {
     Soon,
 }
 
-/// Whether `delta` begins at `version`.
-pub(crate) fn follows(version: Version, delta: &pb::Delta) -> bool {
-    delta.epoch.as_ref() == version.epoch && delta.from == version.revision && delta.to >= delta.from
-}
-
-impl Generation {
-    fn apply(&mut self, delta: pb::Delta) {
-        self.version.revision = delta.to;
-        delta.removals.iter().for_each(|id| self.resources.remove(id));
-        delta.upserts.into_iter().for_each(|resource| self.resources.put(resource));
+impl Disk {
+    pub(crate) fn open(directory: PathBuf, seal: Seal) -> io::Result<Self> {
+        fs::create_dir_all(&directory)?;
+        let disk = Self { directory, seal, log: None };
+        for unfinished in [INCOMING, COMPACTED] {
+            drop(fs::remove_file(disk.path(unfinished))); // most often there is none
+        }
+        Ok(disk)
     }
-}
 
-fn log_name(version: Version) -> String {
-    format!("{}-{}.log", hex::encode(version.epoch), version.revision)
-}
+    /// Begins a boot: loads the newest copy, or, when boot after boot died with it, an older one.
+    pub(crate) fn boot(&mut self) -> (Boots, Loaded) {
+        let mut boots = Boots::begin(&self.directory);
+        let loaded = match boots.loops() {
+            false => self.load(),
+            true => self.load_older(&mut boots),
+        };
+        (boots, loaded)
+    }
 
-fn place(file: &str, position: u64) -> String {
-    format!("snapshot|{file}|{position}")
-}
+    /// The newest snapshot that opens and lacks nothing. What is damaged is renamed and reported. The log goes on where
+    /// it ended.
+    pub(crate) fn load(&mut self) -> Loaded {
+        for generation in [CURRENT, PREVIOUS] {
+            let loaded = self.load_generation(generation);
+            if !matches!(loaded, Loaded::Nothing) {
+                return loaded;
+            }
+        }
+        Loaded::Nothing
+    }
 
-fn write_framed(file: &mut impl Write, sealed: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(sealed.len()).map_err(io::Error::other)?;
-    let mut framed = Vec::with_capacity(sealed.len() + 4);
-    framed.extend_from_slice(&length.to_le_bytes());
-    framed.extend_from_slice(sealed);
-    file.write_all(&framed)
-}
+    fn load_older(&mut self, boots: &mut Boots) -> Loaded {
+        let newest = self.path(CURRENT);
+        if !newest.exists() && !self.path(PREVIOUS).exists() {
+            return Loaded::Nothing;
+        }
+        let older = match newest.exists() {
+            true => self.load_generation(PREVIOUS),
+            false => Loaded::Nothing,
+        };
+        if let Loaded::Snapshot(_) = older {
+            tracing::error!(file = %newest.display(), "the last boots died: this copy is put aside, an older one and the logs serve");
+            set_aside(&newest, "crashed");
+            boots.start_over();
+            return older;
+        }
+        tracing::error!(
+            "the last boots died with the only disk copy there is: the control plane is waited for, for a while"
+        );
+        Loaded::KeptBack
+    }
 
-fn read_fully(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest)? {
-            0 => break,
-            read => filled += read,
+    fn load_generation(&mut self, generation: &str) -> Loaded {
+        let path = self.path(generation);
+        let (build, end) = match self.read(&path) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Loaded::Nothing,
+            Err(error @ (ReadError::Behind { .. } | ReadError::Io(_))) => {
+                tracing::error!(file = %path.display(), %error, "the disk copy is not served from");
+                return Loaded::Nothing;
+            }
+            Err(error) => {
+                tracing::error!(file = %path.display(), %error, "the disk copy of the snapshot is put aside");
+                set_aside(&path, "damaged");
+                return Loaded::Nothing;
+            }
+        };
+        match Log::go_on(&self.directory, end) {
+            Ok(log) => self.log = Some(log),
+            Err(error) => tracing::warn!(%error, "the snapshot's log cannot be gone on with"),
+        }
+        Loaded::Snapshot(Box::new(build.finish().0))
+    }
+
+    /// A base and what its logs hold, if that is all that was durable.
+    fn read(&self, path: &Path) -> Result<Option<(Build, log::End)>, ReadError> {
+        let Some(mut base) = base::Reader::open(path, &self.seal)? else { return Ok(None) };
+        let mut build = Build::new(base.version, None);
+        while let Some(batch) = base.batch()? {
+            build.put(batch);
+        }
+        let end = log::replay(&self.directory, &self.seal, base.version, |delta| build.follow(delta))?;
+        let mark = Mark::read(&self.directory, &self.seal);
+        match mark.is_some_and(|mark| mark.is_reached_by(end.version)) {
+            true => Ok(Some((build, end))),
+            false => Err(ReadError::Behind { reached: end.version.revision }),
         }
     }
-    Ok(filled)
+
+    /// Begins a base beside those in use.
+    pub(crate) fn begin(&self, version: Version) -> io::Result<Writer> {
+        Writer::create(self.path(INCOMING), self.seal.clone(), version)
+    }
+
+    /// Puts a base in place, and begins its log. The one before becomes the older generation.
+    pub(crate) fn put(&mut self, written: Writer) -> io::Result<()> {
+        self.log = None;
+        let (path, version) = (written.path.clone(), written.version);
+        written.finish()?;
+        let log = Log::create(&self.directory, version)?;
+        Mark::or(Mark::read(&self.directory, &self.seal), version).write(&self.directory, &self.seal)?;
+        let current = self.path(CURRENT);
+        if current.exists() {
+            fs::rename(&current, self.path(PREVIOUS))?;
+        }
+        fs::rename(&path, &current)?;
+        File::open(&self.directory)?.sync_all()?;
+        Mark::at(version).write(&self.directory, &self.seal)?;
+        self.log = Some(log);
+        self.drop_old_logs();
+        Ok(())
+    }
+
+    /// Writes base and log as one new base. Call it when [`Disk::wants_base`].
+    pub(crate) fn compact(&mut self) -> io::Result<()> {
+        let version = self.log.as_ref().map(|log| log.version);
+        let version =
+            version.ok_or_else(|| io::Error::other("the disk copy is behind: there is nothing to compact"))?;
+        for generation in [CURRENT, PREVIOUS] {
+            match self.compacted(&self.path(generation), version) {
+                Ok(Some(written)) => return self.put(written),
+                Ok(None) => {}
+                Err(ReadError::Io(error)) => return Err(error),
+                Err(error) => tracing::error!(generation, %error, "this copy of the snapshot cannot be gone on with"),
+            }
+        }
+        self.log = None;
+        Err(io::Error::other("no base can be compacted: the disk copy waits for a whole snapshot"))
+    }
+
+    /// A base at `version`, made of an older one and its logs; `None` where they do not lead there.
+    fn compacted(&self, path: &Path, version: Version) -> Result<Option<Writer>, ReadError> {
+        let Some(mut base) = base::Reader::open(path, &self.seal)? else { return Ok(None) };
+        let mut overlay = Overlay::default();
+        let end = log::replay(&self.directory, &self.seal, base.version, |delta| overlay.take(delta))?;
+        if end.version != version {
+            return Ok(None);
+        }
+        let mut written = Writer::create(self.path(COMPACTED), self.seal.clone(), version)?;
+        while let Some(batch) = base.batch()? {
+            written.batch(&overlay.over(batch))?;
+        }
+        for batch in overlay.rest() {
+            written.batch(&batch)?;
+        }
+        Ok(Some(written))
+    }
+
+    /// Appends a delta to the log of the current base; `Durability::Now` returns after it reached the disk. After a
+    /// failure the disk is behind, and nothing more is appended until a whole snapshot is written.
+    pub(crate) fn append(&mut self, delta: &pb::Delta, durability: Durability) -> io::Result<()> {
+        let behind = || io::Error::other("the disk copy is behind: it waits for a whole snapshot");
+        let mut log = self.log.take().ok_or_else(behind)?;
+        if !follows(log.version, delta) {
+            return Err(behind());
+        }
+        log.append(&self.seal, delta, durability)?;
+        if durability == Durability::Now {
+            Mark::at(log.version).write(&self.directory, &self.seal)?;
+        }
+        self.log = Some(log);
+        Ok(())
+    }
+
+    /// What is in force was not written: says so, and appends nothing more until a whole snapshot is.
+    pub(crate) fn fall_behind(&mut self) -> io::Error {
+        self.log = None;
+        io::Error::other("it could not be written as it came")
+    }
+
+    /// Whether a write failed, so that only a whole snapshot can bring the disk up to date.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.log.is_none()
+    }
+
+    /// Whether the log has grown so long that a new base is due.
+    pub(crate) fn wants_base(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::is_long)
+    }
+
+    /// Logs that lead from no base any more are of no use. Failing to remove one costs disk, nothing else.
+    fn drop_old_logs(&self) {
+        let version_of = |generation| Some(base::Reader::open(&self.path(generation), &self.seal).ok()??.version);
+        let (current, previous) = (version_of(CURRENT), version_of(PREVIOUS));
+        let leads_on = |from: Version| {
+            let follows = |base: Version| base.epoch == from.epoch && base.revision <= from.revision;
+            current == Some(from) || previous.is_some_and(follows)
+        };
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            if log::beginning(&entry.file_name().to_string_lossy()).is_some_and(|from| !leads_on(from)) {
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+const CURRENT: &str = "current.base";
+const PREVIOUS: &str = "previous.base";
+const INCOMING: &str = "incoming.base";
+const COMPACTED: &str = "compacted.base";
+
+fn set_aside(path: &Path, why: &str) {
+    if let Err(error) = fs::rename(path, path.with_extension(why)) {
+        tracing::warn!(file = %path.display(), %error, "it could not be renamed");
+    }
+}
+
+#[cfg(test)]
+impl Disk {
+    /// Writes these resources as a base.
+    pub(crate) fn write_base(&mut self, version: Version, resources: &[pb::Resource]) -> io::Result<()> {
+        let mut written = self.begin(version)?;
+        for batch in resources.chunks(1_000) {
+            written.batch(&pb::ResourceBatch { resources: batch.to_vec() })?;
+        }
+        self.put(written)
+    }
 }
 
 #[cfg(test)]
