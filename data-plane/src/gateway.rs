@@ -114,19 +114,24 @@ pub(crate) struct Core {
     /// Cancelled when running calls may not go on any longer.
     pub(crate) cut: CancellationToken,
     pub(crate) calls: Cell<usize>,
+    /// Calls of clients that are being served, and how many there may be.
+    in_flight: Cell<u32>,
+    most_in_flight: u32,
     snapshot: RefCell<Option<Held>>,
     random: RefCell<SmallRng>,
     prefixed: RefCell<HashMap<HeaderName, HeaderName>>,
 }
 
 impl Core {
-    pub(crate) fn new(gateway: Arc<Gateway>, index: usize, cut: CancellationToken) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, index: usize, most_in_flight: u32, cut: CancellationToken) -> Self {
         Self {
             transport: Rc::new(Transport::new(Arc::clone(&gateway.tls))),
             ledger: CoreLedger::new(Arc::clone(&gateway.ledger), index),
             gateway,
             cut,
             calls: Cell::new(0),
+            in_flight: Cell::new(0),
+            most_in_flight,
             snapshot: RefCell::default(),
             random: RefCell::new(SmallRng::from_seed(rand::random())),
             prefixed: RefCell::default(),
@@ -143,6 +148,15 @@ impl Core {
                 held.clone()
             }
         }
+    }
+
+    /// A place for a call; `None` when this core serves as many as it may.
+    pub(crate) fn take_call(self: &Rc<Self>) -> Option<InFlight> {
+        let taken = self.in_flight.get();
+        (taken < self.most_in_flight).then(|| {
+            self.in_flight.set(taken + 1);
+            InFlight(Rc::clone(self))
+        })
     }
 
     /// Something random, from this core's own generator.
@@ -162,5 +176,14 @@ impl Core {
             names.insert(name.clone(), prefixed.clone());
         }
         Some(prefixed)
+    }
+}
+
+/// A call that is being served. Gives its place back when dropped.
+pub(crate) struct InFlight(Rc<Core>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::limits::Limits;
+
 /// `turnpike-data-plane`: serves every model call with what the control plane pushed to it.
 #[derive(Debug, Parser)]
 #[command(name = "turnpike-data-plane", version, about, long_about = None)]
@@ -82,6 +84,9 @@ pub struct Shared {
     /// How long new calls are still accepted after SIGTERM, with readiness already off.
     #[arg(long, env = "TURNPIKE_LINGER_SECONDS", value_name = "SECONDS", default_value_t = 5)]
     pub linger_seconds: u32,
+
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// Whether admin paths are forwarded.
@@ -104,6 +109,7 @@ pub struct Settings {
     pub spool_max_bytes: u64,
     pub drain: Duration,
     pub linger: Duration,
+    pub limits: Limits,
 }
 
 /// Settings that cannot be used.
@@ -173,6 +179,7 @@ impl Shared {
             spool_max_bytes: megabytes(self.spool_max_mb),
             drain: Duration::from_secs(self.drain_seconds.into()),
             linger: Duration::from_secs(self.linger_seconds.into()),
+            limits: self.limits.clone(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The whole data plane in one process, alone: it starts from a disk copy, its control plane is never there.
 
+mod panics;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -102,7 +104,10 @@ fn resources(provider: SocketAddr) -> Resources {
 }
 
 async fn start() -> Alone {
-    let provider = provider().await;
+    start_at(provider().await).await
+}
+
+async fn start_at(provider: SocketAddr) -> Alone {
     let state = tempfile::tempdir().unwrap();
     let seal = Seal::of_state(state.path(), None).unwrap();
     let mut disk = Disk::open(state.path().join("snapshot"), seal).unwrap();
@@ -120,6 +125,7 @@ async fn start() -> Alone {
         spool_max_bytes: 1 << 30,
         drain: Duration::from_secs(5),
         linger: Duration::ZERO,
+        limits: crate::limits::tests::given(&[]),
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(crate::run(settings, listeners, stop.clone()));

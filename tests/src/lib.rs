@@ -4,13 +4,16 @@
 //! said in the stories; what the repository must look like is said in `tidy/`.
 
 pub mod binaries;
+pub mod canary;
 pub mod client;
 pub mod config;
 pub mod database;
+pub mod metrics;
 pub mod planes;
 pub mod ports;
 pub mod price;
 pub mod process;
 pub mod provider;
+pub mod raw;
 pub mod story;
 pub mod wait;
