@@ -76,7 +76,8 @@ async fn a_canary_in_every_field_shows_in_no_log_and_a_secret_nowhere() -> anyho
         absent(what, answer, &canaries.secrets)?;
     }
     for (name, text) in planes.story().logged()? {
-        ensure!(text.contains("TRACE"), "{name} is not as talkative as it gets");
+        // The first life of each was before.
+        ensure!(text.contains("TRACE") || name.ends_with(".1.log"), "{name} is not as talkative as it gets");
         absent(&name, &text, &canaries.secrets)?;
         absent(&name, &text, &canaries.kept)?;
     }

@@ -13,6 +13,7 @@ pub(crate) mod socket;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::task::Waker;
 
 use refusal::Refusal;
 
@@ -35,11 +36,18 @@ pub(crate) struct Watch {
     /// Counts the calls, so that two idle times are told apart.
     turn: Cell<u32>,
     refusal: Cell<Option<Refusal>>,
+    /// Who waits for the end of the call.
+    waiting: Cell<Option<Waker>>,
 }
 
 impl Watch {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { phase: Cell::new(Phase::Idle), turn: Cell::new(0), refusal: Cell::new(None) })
+        Rc::new(Self {
+            phase: Cell::new(Phase::Idle),
+            turn: Cell::new(0),
+            refusal: Cell::new(None),
+            waiting: Cell::new(None),
+        })
     }
 
     /// A head is whole: a call is served until what this gives is dropped, which is when its answer has gone out.
@@ -65,5 +73,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Idle);
         self.0.turn.set(self.0.turn.get().wrapping_add(1));
+        if let Some(waiting) = self.0.waiting.take() {
+            waiting.wake();
+        }
     }
 }

@@ -79,7 +79,12 @@ impl<S: AsyncRead + Tell + Unpin> Guarded<S> {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the body cannot be read")));
             }
             // The call before it goes on; its end wakes us.
-            Phase::Call => return Poll::Pending,
+            Phase::Call => {
+                self.watch.waiting.set(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            // Its answer still goes out: what waits for that has a clock, and comes back here.
+            Phase::Idle | Phase::Head if self.stalled.is_some() => return Poll::Pending,
             Phase::Refused => {}
             Phase::Idle | Phase::Head => {
                 limits::reached(refusal.name());
@@ -199,11 +204,13 @@ mod tests {
         let mut read = [0; 1024];
         assert_eq!(socket.read(&mut read).await.unwrap(), GOOD.len());
         let call = watch.call();
-        let waiting = tokio::time::timeout(std::time::Duration::from_secs(5), socket.read(&mut read)).await;
-        assert!(waiting.is_err() && watch.phase.get() == Phase::Call);
-        drop(call);
-        drop(theirs);
-        assert_eq!(socket.read(&mut read).await.unwrap(), 0);
+        let end = async {
+            tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            assert!(watch.phase.get() == Phase::Call);
+            drop((call, theirs));
+        };
+        let (read, ()) = tokio::join!(socket.read(&mut read), end);
+        assert_eq!(read.unwrap(), 0);
         assert_eq!(watch.phase.get(), Phase::Refused);
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
     if retries > 0 {
         headers.insert(MAX_RETRIES.clone(), HeaderValue::from(max_retries));
     }
-    provider_headers(&core, &upstream_headers, &mut headers);
+    provider_headers(&core, &deployment, &upstream_headers, &mut headers);
 
     let body = match content {
         Content::Whole { body, cost } => {
@@ -107,7 +107,8 @@ pub(crate) fn error_headers(error: &AttemptError, headers: &mut HeaderMap) {
     if let Some(after) = error.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
     }
-    for (name, value) in error.headers.iter().filter(|(name, _)| is_shown(name)) {
+    let deployment = error.deployment.as_deref();
+    for (name, value) in error.headers.iter().filter(|(name, value)| is_shown(name) && !quotes_key(deployment, value)) {
         if let Ok(name) = HeaderName::try_from(format!("llm_provider-{name}")) {
             headers.append(name, value.clone());
         }
@@ -129,8 +130,8 @@ fn cost_headers(headers: &mut HeaderMap, cost: Cost) {
     }
 }
 
-fn provider_headers(core: &Core, from: &HeaderMap, to: &mut HeaderMap) {
-    for (name, value) in from.iter().filter(|(name, _)| is_shown(name)) {
+fn provider_headers(core: &Core, deployment: &Deployment, from: &HeaderMap, to: &mut HeaderMap) {
+    for (name, value) in from.iter().filter(|(name, value)| is_shown(name) && !quotes_key(Some(deployment), value)) {
         if name.as_str().starts_with("x-ratelimit-") {
             to.append(name.clone(), value.clone());
         }
@@ -138,13 +139,21 @@ fn provider_headers(core: &Core, from: &HeaderMap, to: &mut HeaderMap) {
             to.append(prefixed, value.clone());
         }
     }
-    if let Some(id) = from.get(&REQUEST_ID).or_else(|| from.get(&X_REQUEST_ID)) {
+    let id = from.get(&REQUEST_ID).or_else(|| from.get(&X_REQUEST_ID));
+    if let Some(id) = id.filter(|id| !quotes_key(Some(deployment), id)) {
         to.insert(REQUEST_ID.clone(), id.clone());
     }
 }
 
 fn is_shown(name: &HeaderName) -> bool {
     !HIDDEN.contains(&name.as_str())
+}
+
+/// Whether a provider repeats the credential that it was called with. Nearly every value is too short to.
+fn quotes_key(deployment: Option<&Deployment>, value: &HeaderValue) -> bool {
+    let key = deployment.and_then(|deployment| deployment.api_key.as_ref()).map_or("", |key| key.expose());
+    let is_long = value.len() >= key.len() && !key.is_empty();
+    is_long && memchr::memmem::find(value.as_bytes(), key.as_bytes()).is_some()
 }
 
 fn milliseconds(duration: Duration) -> String {
