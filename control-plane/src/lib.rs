@@ -30,6 +30,7 @@ mod keys;
 mod limits;
 pub mod listen;
 mod models;
+mod patience;
 pub mod prices;
 mod publish;
 pub mod secret;

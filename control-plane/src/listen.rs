@@ -21,12 +21,24 @@ use tower::ServiceExt as _;
 
 use crate::enrol::ServerIdentity;
 use crate::http::caller::Origin;
+use crate::patience::Patient;
 
 /// Most connections of one listener. More wait in line.
 const CONNECTIONS: usize = 4_096;
 
 /// How long a TLS handshake or a request's head may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Most bytes of a request's head: in HTTP/1 all of it, in HTTP/2 the list of its headers.
+const HEAD: usize = 64 << 10;
+const HEAD_LIST: u32 = 16 << 10;
+
+/// Calls at once on one HTTP/2 connection.
+const STREAMS: u32 = 100;
+
+/// Streams that a client may open and reset at once before it is taken for a flood, and those that we reset.
+const PENDING_RESETS: usize = 20;
+const OUR_RESETS: usize = 1_024;
 
 /// How long running calls may take to end after the shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -177,15 +189,23 @@ where
         router.clone().oneshot(request.map(axum::body::Body::new))
     });
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD);
     http.http2()
         .timer(TokioTimer::new())
+        .max_concurrent_streams(match origin {
+            Origin::Peer(_) => Some(STREAMS),
+            // The calls of all its clients come over this one connection.
+            Origin::DataPlane => None,
+        })
+        .max_header_list_size(HEAD_LIST)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(OUR_RESETS)
         .keep_alive_interval(Duration::from_secs(15))
         .keep_alive_timeout(Duration::from_secs(15))
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .adaptive_window(false);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let connection = http.serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,

@@ -36,6 +36,10 @@ pub(crate) enum ProxyError {
     Method { method: String, path: String },
     #[error("the control plane cannot be reached: {0}. Calls of models go on; changes have to wait.")]
     ControlPlaneAway(String),
+    #[error("this gateway serves as many calls as it may: try again in a moment")]
+    Busy,
+    #[error("the path {0} is not read: it has dot segments, empty ones, or escapes that could hide some")]
+    Path(String),
     #[error("Internal server error")]
     Panicked,
 }
@@ -73,6 +77,8 @@ impl ProxyError {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found_error", None),
             Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", None),
             Self::ControlPlaneAway(_) => (StatusCode::SERVICE_UNAVAILABLE, "internal_server_error", None),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "internal_server_error", None),
+            Self::Path(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", None),
         };
         Told { status, kind, param, message: self.to_string() }
@@ -107,7 +113,7 @@ fn decode(error: &DecodeError) -> Words {
     match error {
         DecodeError::TooLarge { .. } => invalid(StatusCode::PAYLOAD_TOO_LARGE),
         DecodeError::Broken(_) => invalid(StatusCode::BAD_REQUEST),
-        DecodeError::Stalled => invalid(StatusCode::REQUEST_TIMEOUT),
+        DecodeError::TooSlow { .. } => invalid(StatusCode::REQUEST_TIMEOUT),
         DecodeError::Encoded(_) => invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE),
         DecodeError::Request(error) => {
             (StatusCode::BAD_REQUEST, "invalid_request_error", error.param().map(str::to_owned))

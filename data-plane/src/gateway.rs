@@ -119,13 +119,16 @@ pub(crate) struct Core {
     /// Raised when running calls may not go on any longer.
     pub(crate) cut: Rc<Signal>,
     pub(crate) calls: Cell<usize>,
+    /// Calls of clients that are being served, and how many there may be.
+    in_flight: Cell<u32>,
+    most_in_flight: u32,
     snapshot: RefCell<Option<Held>>,
     random: RefCell<SmallRng>,
     pub(crate) provider_headers: ProviderHeaders,
 }
 
 impl Core {
-    pub(crate) fn new(gateway: Arc<Gateway>, index: usize) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, index: usize, most_in_flight: u32) -> Self {
         Self {
             transport: Rc::new(Transport::new(Arc::clone(&gateway.tls))),
             ledger: CoreLedger::new(Arc::clone(&gateway.ledger), index),
@@ -133,6 +136,8 @@ impl Core {
             stop: Rc::default(),
             cut: Rc::default(),
             calls: Cell::new(0),
+            in_flight: Cell::new(0),
+            most_in_flight,
             snapshot: RefCell::default(),
             random: RefCell::new(SmallRng::from_seed(rand::random())),
             provider_headers: ProviderHeaders::default(),
@@ -151,8 +156,26 @@ impl Core {
         }
     }
 
+    /// A place for a call; `None` when this core serves as many as it may.
+    pub(crate) fn take_call(self: &Rc<Self>) -> Option<InFlight> {
+        let taken = self.in_flight.get();
+        (taken < self.most_in_flight).then(|| {
+            self.in_flight.set(taken + 1);
+            InFlight(Rc::clone(self))
+        })
+    }
+
     /// Something random, from this core's own generator.
     pub(crate) fn random<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
         draw(&mut self.random.borrow_mut())
+    }
+}
+
+/// A call that is being served. Gives its place back when dropped.
+pub(crate) struct InFlight(Rc<Core>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
     }
 }

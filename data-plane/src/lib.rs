@@ -16,11 +16,12 @@
 mod api;
 mod clock;
 mod control;
+mod door;
 mod error;
 mod gateway;
 mod ledger;
+pub mod limits;
 mod listen;
-mod patient;
 mod pipeline;
 mod routing;
 mod seal;

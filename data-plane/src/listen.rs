@@ -4,14 +4,16 @@
 //! emptied and running calls may end; what is left is cut with words and booked.
 
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::runtime::LocalOptions;
@@ -19,16 +21,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
+use crate::door::Watch;
+use crate::door::clock::{Clock, Over};
+use crate::door::crowd::{Crowd, Place};
+use crate::door::refusal::Refusal;
+use crate::door::socket::{Guarded, Tell as _};
 use crate::gateway::{Core, Gateway};
-use crate::patient::Patient;
+use crate::limits::Limits;
+use crate::telemetry::limits;
 
 const BACKLOG: i32 = 4096;
-/// Until a request's head is complete. hyper counts the idle time before it too, so this is how long a connection is
-/// kept open without a call.
-const HEAD_WITHIN: Duration = Duration::from_secs(75);
 /// What a client gets to hear that its stream is cut.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-const MAX_HEAD_BYTES: usize = 64 << 10;
+/// hyper keeps no more than this of what comes or goes beside the head: a client that reads slowly is not read ahead for.
+const BUFFER_BYTES: usize = 8 << 10;
+/// hyper has room for so many headers without asking for memory.
+const HYPER_HEADERS: usize = 100;
 
 /// Opens one listener per thread on `address`. They share the port: the kernel spreads connections over them.
 pub fn bind(address: SocketAddr, threads: usize) -> anyhow::Result<Vec<TcpListener>> {
@@ -54,14 +62,24 @@ pub(crate) async fn serve(
     listeners: Vec<TcpListener>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    limits::register();
     let (stop_accepting, cut) = (CancellationToken::new(), CancellationToken::new());
+    let crowd = Arc::new(Crowd::new(&gateway.settings.limits));
+    let most_calls = gateway.settings.limits.in_flight_of_one(listeners.len());
     let mut threads = Vec::new();
     let mut ended = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
-        let (gateway, stop, cut) = (Arc::clone(gateway), stop_accepting.clone(), cut.clone());
+        let seat = Seat {
+            gateway: Arc::clone(gateway),
+            index,
+            crowd: Arc::clone(&crowd),
+            most_calls,
+            stop: stop_accepting.clone(),
+            cut: cut.clone(),
+        };
         let (over, is_over) = tokio::sync::oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || {
-            let served = core(gateway, index, listener, stop, cut);
+            let served = core(seat, listener);
             drop(over);
             served
         });
@@ -92,16 +110,22 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// One core's thread: accepts, serves, and ends when its calls have.
-fn core(
+/// What a core's thread begins with.
+struct Seat {
     gateway: Arc<Gateway>,
     index: usize,
-    listener: TcpListener,
+    crowd: Arc<Crowd>,
+    most_calls: u32,
     stop: CancellationToken,
     cut: CancellationToken,
-) -> anyhow::Result<()> {
+}
+
+/// One core's thread: accepts, serves, and ends when its calls have.
+fn core(seat: Seat, listener: TcpListener) -> anyhow::Result<()> {
+    let Seat { gateway, index, crowd, most_calls, stop, cut } = seat;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let core = Rc::new(Core::new(gateway, index));
+    let limits = Rc::new(gateway.settings.limits.clone());
+    let core = Rc::new(Core::new(gateway, index, most_calls));
     let served = runtime.block_on(async {
         let cut_here = Rc::clone(&core.cut);
         tokio::task::spawn_local(async move {
@@ -117,7 +141,16 @@ fn core(
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, peer)) => take(&core, &connections, stream, peer),
+                Ok((stream, peer)) => match Crowd::admit(&crowd, peer.ip()) {
+                    Some(place) => {
+                        let connection = Connection { core: Rc::clone(&core), limits: Rc::clone(&limits), peer, place };
+                        connections.spawn_local(connection.run(stream));
+                    }
+                    None => {
+                        limits::reached(Refusal::TooManyConnections.name());
+                        stream.tell(&Refusal::TooManyConnections.bytes());
+                    }
+                },
                 Err(error) => {
                     // Too many open files, mostly: connections end, so waiting helps.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -138,46 +171,84 @@ fn core(
     served
 }
 
-fn take(core: &Rc<Core>, connections: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
-    let socket = SockRef::from(&stream);
-    if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_keepalive(true)) {
-        tracing::debug!(%error, "a socket option was refused");
-    }
-    connections.spawn_local(connection(Rc::clone(core), stream, peer));
+/// One client's connection.
+struct Connection {
+    core: Rc<Core>,
+    limits: Rc<Limits>,
+    peer: SocketAddr,
+    place: Place,
 }
 
-async fn connection(core: Rc<Core>, stream: TcpStream, peer: SocketAddr) {
-    let client_ip = peer.ip().to_canonical();
-    let service = service_fn(|request| {
-        let answered = api::answer(Rc::clone(&core), client_ip, request);
-        async move { Ok::<_, std::convert::Infallible>(answered.await) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .max_header_size(MAX_HEAD_BYTES)
-        .pipeline_flush(true)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service);
-    tokio::pin!(serving);
-    let ended = tokio::select! {
-        biased;
-        ended = serving.as_mut() => ended,
-        () = core.stop.raised() => {
-            serving.as_mut().graceful_shutdown();
+impl Connection {
+    async fn run(self, stream: TcpStream) {
+        let Self { core, limits, peer, place } = self;
+        let socket = SockRef::from(&stream);
+        if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_keepalive(true)) {
+            tracing::debug!(%error, "a socket option was refused");
+        }
+        let client_ip = peer.ip().to_canonical();
+        let watch = Watch::new();
+        let mut clock = Clock::start(Rc::clone(&watch), Rc::clone(&limits), core.random(rand::RngExt::random::<f64>));
+        let socket = Guarded::new(stream, Rc::clone(&watch), Rc::clone(&limits));
+        let mut http = http1::Builder::new();
+        http.max_header_size(limits.max_head_bytes()).max_buf_size(limits.max_head_bytes() + BUFFER_BYTES);
+        if limits.max_headers > HYPER_HEADERS {
+            http.max_headers(limits.max_headers);
+        }
+        let service = service_fn(|request| {
+            let answered = api::answer(Rc::clone(&core), client_ip, request, watch.call());
+            async move { Ok::<_, std::convert::Infallible>(answered.await) }
+        });
+        let serving = http.serve_connection(TokioIo::new(socket), service);
+        tokio::pin!(serving);
+        let mut is_stopping = false;
+        let ended = loop {
             // A stream that is cut says so in an event; what cannot even take that is dropped, and booked so.
             let over = async {
                 core.cut.raised().await;
                 tokio::time::sleep(LAST_WORDS).await;
             };
-            tokio::select! {
-                ended = serving.as_mut() => ended,
-                () = over => return,
+            let next = tokio::select! {
+                biased;
+                next = in_time(serving.as_mut(), &mut clock) => next,
+                () = core.stop.raised(), if !is_stopping => Next::Stop,
+                () = over, if is_stopping => return,
+            };
+            match next {
+                Next::Ended(ended) => break ended,
+                Next::Stop => {
+                    is_stopping = true;
+                    serving.as_mut().graceful_shutdown();
+                }
+                Next::Over(Over::Idle | Over::Old) => {
+                    clock.forget_age();
+                    serving.as_mut().graceful_shutdown();
+                }
+                Next::Over(Over::Head) => watch.refuse(Refusal::HeadTooSlow),
+                Next::Over(Over::Refused) => return,
             }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a client connection ended");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a client connection ended");
+        drop(place);
     }
+}
+
+/// What happens next to a connection.
+enum Next {
+    Ended(hyper::Result<()>),
+    Over(Over),
+    Stop,
+}
+
+/// Serves until the connection ends or its time is over.
+async fn in_time(mut serving: Pin<&mut impl Future<Output = hyper::Result<()>>>, clock: &mut Clock) -> Next {
+    std::future::poll_fn(|cx| match serving.as_mut().poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Next::Ended(ended)),
+        Poll::Pending => clock.poll(cx).map(Next::Over),
+    })
+    .await
 }
 
 /// Calls whose client left are read on; at shutdown they get the time that is left, until they are cut.

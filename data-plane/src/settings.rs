@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::limits::Limits;
+
 /// `turnpike-data-plane`: serves every model call with what the control plane pushed to it.
 #[derive(Debug, Parser)]
 #[command(name = "turnpike-data-plane", version, about, long_about = None)]
@@ -88,6 +90,9 @@ pub struct Shared {
     /// How long new calls are still accepted after SIGTERM, with readiness already off.
     #[arg(long, env = "TURNPIKE_LINGER_SECONDS", value_name = "SECONDS", default_value_t = 5)]
     pub linger_seconds: u32,
+
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// What becomes of calls that cannot be booked.
@@ -120,6 +125,7 @@ pub struct Settings {
     pub spool_full: SpoolFull,
     pub drain: Duration,
     pub linger: Duration,
+    pub limits: Limits,
 }
 
 /// Settings that cannot be used.
@@ -189,6 +195,7 @@ impl Shared {
             spool_full: self.spool_full,
             drain: Duration::from_secs(self.drain_seconds.into()),
             linger: Duration::from_secs(self.linger_seconds.into()),
+            limits: self.limits.clone(),
         }
     }
 }

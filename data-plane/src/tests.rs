@@ -1,5 +1,7 @@
 //! The whole data plane in one process, alone: it starts from a disk copy, its control plane is never there.
 
+mod panics;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -96,7 +98,10 @@ fn resources(provider: SocketAddr) -> Vec<pb::Resource> {
 }
 
 async fn start() -> Alone {
-    let provider = provider().await;
+    start_at(provider().await).await
+}
+
+async fn start_at(provider: SocketAddr) -> Alone {
     let state = tempfile::tempdir().unwrap();
     let seal = Seal::of_state(state.path(), None).unwrap();
     let mut disk = Disk::open(state.path().join("snapshot"), seal).unwrap();
@@ -115,6 +120,7 @@ async fn start() -> Alone {
         spool_full: SpoolFull::Refuse,
         drain: Duration::from_secs(5),
         linger: Duration::ZERO,
+        limits: crate::limits::tests::given(&[]),
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(crate::run(settings, listeners, stop.clone()));

@@ -32,6 +32,35 @@ fn help_names_every_flag_and_its_variable() {
 }
 
 #[test]
+fn help_says_every_limit_and_its_default() {
+    let help = run(&["--help"]).unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    let limits = [
+        ("head-seconds", "10"),
+        ("idle-seconds", "75"),
+        ("connection-age-seconds", "3600"),
+        ("body-seconds", "60"),
+        ("body-grace-seconds", "10"),
+        ("body-bytes-per-second", "1024"),
+        ("stall-seconds", "60"),
+        ("max-headers", "100"),
+        ("max-head-kb", "64"),
+        ("max-uri-bytes", "8192"),
+        ("max-connections", "10000"),
+        ("max-connections-per-ip", "0"),
+        ("max-in-flight", "5000"),
+        ("max-body-mb", "100"),
+    ];
+    for (flag, default) in limits {
+        let variable = format!("[env: TURNPIKE_{}=]", flag.to_uppercase().replace('-', "_"));
+        let said = text.split_once(&variable).map(|(_, rest)| rest.split("--").next().unwrap_or_default());
+        let said = said.unwrap_or_else(|| panic!("{flag} has no variable {variable}:\n{text}"));
+        assert!(text.contains(&format!("--{flag} <")), "{flag}");
+        assert!(said.contains(&format!("[default: {default}]")), "{flag}: {said}");
+    }
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let refused = run(&["--port", "4000"]).unwrap();
     assert!(!refused.status.success());

@@ -23,8 +23,7 @@ async fn secrets_are_in_no_log_no_table_no_state_and_no_answer() -> anyhow::Resu
     planes.data[0].kill_nine()?;
     planes.control.kill_nine()?;
     for plane in [&mut planes.control, &mut planes.data[0]] {
-        plane.set_env("LITELLM_LOG", "DEBUG");
-        plane.set_env("RUST_LOG", "trace");
+        plane.set_env("LITELLM_LOG", "TRACE");
         plane.start().await?;
     }
     let custom = format!("sk-{}", "custom-canary-Qd93LmX2");

@@ -89,6 +89,9 @@ fn input(error: &InputError) -> Envelope {
             let param = Some("content-length");
             Envelope::error(StatusCode::PAYLOAD_TOO_LARGE, "bad_request_error", param, error.to_string())
         }
+        InputError::Credential { place } => {
+            Envelope::error(StatusCode::BAD_REQUEST, "invalid_request_error", Some(place), error.to_string())
+        }
         InputError::Fields(issues) => {
             Envelope::detail(StatusCode::UNPROCESSABLE_ENTITY, serde_json::to_value(issues).unwrap_or_default())
         }

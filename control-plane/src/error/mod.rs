@@ -52,6 +52,11 @@ pub(crate) enum InputError {
     TooLarge { most: usize },
     #[error("the body ended early")]
     Cut,
+    #[error(
+        "{place} is a credential in the clear, and would be stored and shown as it is: give a reference to the \
+         environment instead, such as os.environ/NAME"
+    )]
+    Credential { place: String },
     #[error("fields are missing or wrong")]
     Fields(Vec<Issue>),
 }

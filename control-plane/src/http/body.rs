@@ -9,6 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
+use super::credentials;
 use super::fields::{self, Issue, Request, check};
 use crate::error::InputError;
 
@@ -29,7 +30,11 @@ impl<T: Request, S: Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, InputError> {
         let bytes = collect(request.into_body()).await?;
-        let members = match parse(&bytes)? {
+        let body = parse(&bytes)?;
+        if let Some(place) = credentials::place_of_one(&body) {
+            return Err(InputError::Credential { place });
+        }
+        let members = match body {
             Value::Object(members) => members,
             other => {
                 let msg = "Input should be a valid dictionary or object to extract fields from";

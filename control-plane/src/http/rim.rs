@@ -24,10 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Names a call in our log.
 const REQUEST_ID: &str = "x-turnpike-request-id";
 
+/// Headers that decide something, and that therefore stand in a call once.
+const ONCE: [&str; 6] = ["authorization", "x-litellm-api-key", "api-key", "x-api-key", "host", "content-length"];
+
 /// The router with everything that belongs around it.
 pub(super) fn around(router: Router) -> Router {
     router
         .layer(middleware::from_fn(read_whole))
+        .layer(middleware::from_fn(unambiguous))
         .layer(middleware::from_fn(in_time))
         .layer(CatchPanicLayer::custom(broken))
         .layer(middleware::from_fn(traced))
@@ -43,6 +47,18 @@ async fn read_whole(request: Request, next: Next) -> Result<Response, InputError
     let bytes = collect(body).await?;
     parse(&bytes)?;
     Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await)
+}
+
+/// Refuses a call that says twice who sends it: a proxy in front may have looked at the other one.
+async fn unambiguous(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    match ONCE.iter().find(|name| headers.get_all(**name).iter().nth(1).is_some()) {
+        None => next.run(request).await,
+        Some(name) => {
+            let message = format!("The header `{name}` is given twice.");
+            Envelope::error(StatusCode::BAD_REQUEST, "invalid_request_error", Some(name), message).into_response()
+        }
+    }
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -1,5 +1,6 @@
 //! Bodies: of an answer to a client, whatever it is made of, and of a request on its way in.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,7 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use crate::door::Turn;
+use crate::error::ProxyError;
+use crate::gateway::InFlight;
 use crate::pipeline::stream::StreamRelay;
+use crate::telemetry::limits;
 
 /// Why a body broke off. Only forwarded ones can: ours end in words.
 type Broken = tonic::Status;
@@ -28,9 +33,21 @@ impl Body for AnswerBody {
     type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match self.get_mut() {
+        let this = self.get_mut();
+        match this {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => stream.poll_bytes(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(stream) => {
+                let polled = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                    let polled = stream.poll_bytes(cx);
+                    #[cfg(test)]
+                    super::fault::in_stream(&polled);
+                    polled
+                }));
+                match polled {
+                    Ok(polled) => polled.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+                    Err(_panic) => Poll::Ready(Some(Ok(Frame::data(this.broken())))),
+                }
+            }
             Self::Forwarded(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
@@ -49,6 +66,41 @@ impl Body for AnswerBody {
             Self::Stream(_) => SizeHint::default(),
             Self::Forwarded(body) => body.size_hint(),
         }
+    }
+}
+
+impl AnswerBody {
+    /// Ends a stream whose relay panicked: its client hears so, and what came is booked when the relay is dropped.
+    #[cold]
+    fn broken(&mut self) -> Bytes {
+        limits::reached("panic");
+        tracing::error!("a call panicked in the middle of its stream: the stream ends with an error");
+        *self = Self::Whole(None);
+        dialects::openai::stream::error_event(&ProxyError::Panicked.tell().body())
+    }
+}
+
+/// What goes out of a call: its body, and its places, which are given back when the last byte has gone.
+pub(crate) struct Outgoing {
+    pub(crate) body: AnswerBody,
+    pub(crate) _turn: Turn,
+    pub(crate) _place: Option<InFlight>,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -2,23 +2,30 @@
 
 pub(crate) mod admin;
 pub(crate) mod body;
+#[cfg(test)]
+pub(crate) mod fault;
 pub(crate) mod health;
 pub(crate) mod model_calls;
 pub(crate) mod models;
+mod path;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use dialects::Task;
+use futures_util::FutureExt as _;
+use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use uuid::Uuid;
 
+use crate::door::Turn;
 use crate::error::ProxyError;
-use crate::gateway::Core;
-use crate::telemetry::metrics;
-use body::AnswerBody;
+use crate::gateway::{Core, InFlight};
+use crate::telemetry::{limits, metrics};
+use body::{AnswerBody, Outgoing};
 
 static CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 static VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
@@ -38,10 +45,17 @@ pub(crate) enum Endpoint<'p> {
     Other,
 }
 
-/// Answers one request.
-pub(crate) async fn answer(core: Rc<Core>, client_ip: IpAddr, request: Request<Incoming>) -> Response<AnswerBody> {
+/// Answers one request. The connection's turn ends when the answer has gone out.
+pub(crate) async fn answer(
+    core: Rc<Core>,
+    client_ip: IpAddr,
+    request: Request<Incoming>,
+    turn: Turn,
+) -> Response<Outgoing> {
     let call_id = call_id(&core, &request);
-    let answered = dispatch(&core, client_ip, request, &call_id).await;
+    let mut place = None;
+    let answered = dispatch(&core, client_ip, request, &call_id, &mut place);
+    let answered = AssertUnwindSafe(answered).catch_unwind().await.unwrap_or(Err(ProxyError::Panicked));
     let mut response = answered.unwrap_or_else(|error| {
         metrics::refusal();
         refuse(&core, &error)
@@ -51,7 +65,7 @@ pub(crate) async fn answer(core: Rc<Core>, client_ip: IpAddr, request: Request<I
         headers.insert(&CALL_ID, value);
     }
     headers.entry(&VERSION).or_insert(HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
-    response
+    response.map(|body| Outgoing { body, _turn: turn, _place: place })
 }
 
 async fn dispatch(
@@ -59,9 +73,14 @@ async fn dispatch(
     client_ip: IpAddr,
     request: Request<Incoming>,
     call_id: &str,
+    place: &mut Option<InFlight>,
 ) -> Result<Response<AnswerBody>, ProxyError> {
     let method = request.method();
-    match endpoint(request.uri().path()) {
+    let endpoint = path::checked(request.uri().path()).map(endpoint)?;
+    if matches!(endpoint, Endpoint::ModelCall { .. } | Endpoint::Other) {
+        *place = Some(core.take_call().ok_or_else(busy)?);
+    }
+    match endpoint {
         Endpoint::ModelCall { task, path_model } if method == Method::POST => {
             let path_model = path_model.map(Cow::into_owned);
             model_calls::call(core, client_ip, request, task, path_model, call_id.to_owned()).await
@@ -82,10 +101,21 @@ async fn dispatch(
     }
 }
 
+#[cold]
+fn busy() -> ProxyError {
+    limits::reached("in_flight");
+    ProxyError::Busy
+}
+
 /// The response that tells `error`.
 pub(crate) fn refuse(core: &Core, error: &ProxyError) -> Response<AnswerBody> {
     let told = error.tell();
     let mut response = body::json(told.status, told.body());
+    match error {
+        ProxyError::Busy => drop(response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"))),
+        ProxyError::Panicked => limits::reached("panic"),
+        _ => {}
+    }
     if let ProxyError::Attempt(error) = error {
         crate::pipeline::relay::error_headers(core, error, response.headers_mut());
     }

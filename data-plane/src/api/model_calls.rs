@@ -24,11 +24,18 @@ pub(super) async fn call(
     path_model: Option<String>,
     call_id: String,
 ) -> Result<Response<AnswerBody>, ProxyError> {
+    #[cfg(test)]
+    let id = call_id.clone();
     let (head, body) = request.into_parts();
     let body = RequestBody::new(body);
     let inbound = Inbound { head, body, task, path_model, client_ip, call_id };
     let presence = Presence::default();
     let served = pipeline::serve(Rc::clone(core), inbound, presence.clone());
+    #[cfg(test)]
+    let served = served.map(move |answer| {
+        super::fault::in_call(&id);
+        answer
+    });
     let caught = AssertUnwindSafe(served).catch_unwind();
     Detachable::new(Rc::clone(core), presence, caught).await.unwrap_or_else(|_panic| {
         tracing::error!("a call panicked: it was answered with 500");

@@ -1,17 +1,19 @@
 //! The body, read once: bytes stay bytes, and only the top level is looked at.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use dialects::Task;
 use dialects::openai::request::{self, Request, RequestError};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderName};
+use tokio::time::Instant;
 
 use super::Inbound;
 use super::authenticate::{Caller, Identity};
 use crate::api::body::RequestBody;
+use crate::limits::Limits;
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::telemetry::limits;
 
 static TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 static STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
@@ -22,8 +24,6 @@ static TRACE_ID: HeaderName = HeaderName::from_static("x-litellm-trace-id");
 static END_USER: [HeaderName; 2] =
     [HeaderName::from_static("x-litellm-customer-id"), HeaderName::from_static("x-litellm-end-user-id")];
 
-/// The longest pause within a request body.
-const PAUSE: Duration = Duration::from_secs(30);
 /// Texts that are only noted are cut to this many characters, and there are no more tags than that many.
 const NOTED_CHARS: usize = 256;
 const NOTED_TAGS: usize = 100;
@@ -50,8 +50,11 @@ pub(crate) enum DecodeError {
     TooLarge { limit: usize },
     #[error("the request body broke off: {0}")]
     Broken(#[source] hyper::Error),
-    #[error("the request body did not go on for {} s", PAUSE.as_secs())]
-    Stalled,
+    #[error(
+        "the request body came too slowly: it may take {whole_s} s, and from {grace_s} s on it must have come at \
+         {pace} bytes per second"
+    )]
+    TooSlow { whole_s: u64, grace_s: u64, pace: u32 },
     #[error("a request body with content-encoding `{0}` is not read: send it as it is")]
     Encoded(String),
     #[error("{0}")]
@@ -74,10 +77,10 @@ pub(crate) async fn decode(
     snapshot: &Snapshot,
     caller: &Caller,
     inbound: Inbound,
-    limit: usize,
+    settings: &Settings,
 ) -> Result<Call, DecodeError> {
     let Inbound { head, body, task, path_model, client_ip, call_id } = inbound;
-    let body = read(&head.headers, body, limit).await?;
+    let body = read(&head.headers, body, settings).await?;
     let body = if body.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { body };
     let mut request = request::read(task, &body)?;
     if let Some(name) = request::forbidden_param(&body, &request) {
@@ -126,20 +129,30 @@ pub(crate) fn noted(text: &str) -> String {
     }
 }
 
-async fn read(headers: &HeaderMap, mut body: RequestBody, limit: usize) -> Result<Bytes, DecodeError> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+async fn read(headers: &HeaderMap, mut body: RequestBody, settings: &Settings) -> Result<Bytes, DecodeError> {
+    let limit = settings.max_body_bytes;
+    let too_large = || {
+        limits::reached("body_too_large");
+        DecodeError::TooLarge { limit }
+    };
+    if let Some(encoding) = headers.get_all(CONTENT_ENCODING).iter().find(|encoding| *encoding != "identity") {
+        limits::reached("encoded_body");
         return Err(DecodeError::Encoded(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
     }
     let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if said.is_some_and(|said| said > limit) {
-        return Err(DecodeError::TooLarge { limit });
+        return Err(too_large());
     }
+    let began = Instant::now();
     let mut first = Bytes::new();
     let mut more = BytesMut::new();
-    while let Some(chunk) = tokio::time::timeout(PAUSE, body.chunk()).await.map_err(|_late| DecodeError::Stalled)? {
+    loop {
+        let until = began + settings.limits.body_until(first.len().max(more.len()));
+        let chunk = tokio::time::timeout_at(until, body.chunk()).await.map_err(|_late| too_slow(settings))?;
+        let Some(chunk) = chunk else { break };
         let chunk = chunk.map_err(DecodeError::Broken)?;
         if first.len().max(more.len()) + chunk.len() > limit {
-            return Err(DecodeError::TooLarge { limit });
+            return Err(too_large());
         }
         match (first.is_empty(), more.is_empty()) {
             (true, true) => first = chunk,
@@ -153,6 +166,13 @@ async fn read(headers: &HeaderMap, mut body: RequestBody, limit: usize) -> Resul
         }
     }
     Ok(if more.is_empty() { first } else { more.freeze() })
+}
+
+#[cold]
+fn too_slow(settings: &Settings) -> DecodeError {
+    limits::reached("body_too_slow");
+    let Limits { body, body_grace, body_pace, .. } = &settings.limits;
+    DecodeError::TooSlow { whole_s: body.as_secs(), grace_s: body_grace.as_secs(), pace: *body_pace }
 }
 
 /// Headers that stand for body parameters; where both are given the header counts (llm_path.md 2.5).

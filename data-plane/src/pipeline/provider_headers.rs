@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use wire::Secret;
 
 /// More names than providers have; past it they are decided anew each time.
 const MAX_NAMES: usize = 1_000;
@@ -36,10 +37,10 @@ enum Fate {
 pub(crate) struct ProviderHeaders(RefCell<HashMap<HeaderName, Fate, RandomState>>);
 
 impl ProviderHeaders {
-    /// Adds the headers of a provider's answer to those of ours.
-    pub(crate) fn show(&self, from: &HeaderMap, to: &mut HeaderMap) {
+    /// Adds the headers of a provider's answer to those of ours, but those that repeat the `key` it was called with.
+    pub(crate) fn show(&self, from: &HeaderMap, key: Option<&Secret>, to: &mut HeaderMap) {
         let mut fates = self.0.borrow_mut();
-        for (name, value) in from {
+        for (name, value) in from.iter().filter(|(_, value)| !quotes(key, value)) {
             match fates.get(name) {
                 Some(fate) => apply(fate, name, value, to),
                 None => {
@@ -52,6 +53,13 @@ impl ProviderHeaders {
             }
         }
     }
+}
+
+/// Whether a provider repeats the credential that it was called with. Nearly every value is too short to.
+pub(super) fn quotes(key: Option<&Secret>, value: &HeaderValue) -> bool {
+    let key = key.map_or("", |key| key.expose());
+    let is_long = value.len() >= key.len() && !key.is_empty();
+    is_long && memchr::memmem::find(value.as_bytes(), key.as_bytes()).is_some()
 }
 
 impl Fate {
@@ -88,15 +96,19 @@ mod tests {
     #[test]
     fn names_get_a_prefix_rate_limits_stay_too_and_what_is_the_connections_is_hidden() {
         let mut from = HeaderMap::new();
-        for (name, value) in [("x-ratelimit-remaining-tokens", "1"), ("openai-version", "v"), ("set-cookie", "secret")]
-        {
+        for (name, value) in [
+            ("x-ratelimit-remaining-tokens", "1"),
+            ("openai-version", "v"),
+            ("set-cookie", "secret"),
+            ("x-echo", "Bearer sk-theirs"),
+        ] {
             from.insert(name, HeaderValue::from_static(value));
         }
         from.append("openai-version", HeaderValue::from_static("w"));
         let headers = ProviderHeaders::default();
         for _ in 0..2 {
             let mut shown = HeaderMap::new();
-            headers.show(&from, &mut shown);
+            headers.show(&from, Some(&Secret::new("sk-theirs".to_owned())), &mut shown);
             let mut shown: Vec<_> = shown.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
             shown.sort();
             assert_eq!(

@@ -8,6 +8,7 @@ use proto::price::Cost;
 
 use super::attempt::{Answer, AttemptError, Content};
 use super::figures;
+use super::provider_headers::quotes;
 use crate::api::body::AnswerBody;
 use crate::gateway::Core;
 use crate::snapshot::Deployment;
@@ -56,7 +57,7 @@ pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
     if retries > 0 {
         headers.insert(&MAX_RETRIES, HeaderValue::from(max_retries));
     }
-    provider_headers(&core, &upstream_headers, &mut headers);
+    provider_headers(&core, &deployment, &upstream_headers, &mut headers);
 
     let body = match content {
         Content::Whole { body, cost } => {
@@ -93,7 +94,8 @@ pub(crate) fn error_headers(core: &Core, error: &AttemptError, headers: &mut Hea
     if let Some(after) = error.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
     }
-    core.provider_headers.show(&error.headers, headers);
+    let key = error.deployment.as_deref().and_then(|deployment| deployment.api_key.as_ref());
+    core.provider_headers.show(&error.headers, key, headers);
 }
 
 fn deployment_headers(headers: &mut HeaderMap, deployment: &Deployment, group: &str) {
@@ -120,9 +122,11 @@ fn cost_headers(headers: &mut HeaderMap, cost: Cost) {
     };
 }
 
-fn provider_headers(core: &Core, from: &HeaderMap, to: &mut HeaderMap) {
-    core.provider_headers.show(from, to);
-    if let Some(id) = from.get(&REQUEST_ID).or_else(|| from.get(&X_REQUEST_ID)) {
+fn provider_headers(core: &Core, deployment: &Deployment, from: &HeaderMap, to: &mut HeaderMap) {
+    let key = deployment.api_key.as_ref();
+    core.provider_headers.show(from, key, to);
+    let id = from.get(&REQUEST_ID).or_else(|| from.get(&X_REQUEST_ID));
+    if let Some(id) = id.filter(|id| !quotes(key, id)) {
         to.insert(&REQUEST_ID, id.clone());
     }
 }

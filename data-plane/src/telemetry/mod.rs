@@ -1,5 +1,6 @@
 //! What the data plane says about itself: log lines and metrics.
 
+pub(crate) mod limits;
 pub mod metrics;
 
 use std::io::{self, IsTerminal as _};

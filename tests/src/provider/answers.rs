@@ -70,7 +70,10 @@ impl Answer<'_> {
             Task::Completion | Task::Embedding => Vec::new(),
         };
         let content = (0..self.conduct.chunks)
-            .map(|number| self.event(json!({ "content": format!("word{number} ") }), Value::Null))
+            .map(|number| {
+                let word = format!("word{number} {}", "x".repeat(self.conduct.fat));
+                self.event(json!({ "content": word }), Value::Null)
+            })
             .collect();
         let mut closing = vec![self.event(json!({}), json!("stop"))];
         if self.asks_usage() && self.conduct.tells_usage {

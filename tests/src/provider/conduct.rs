@@ -8,6 +8,7 @@
 //! | `latency_ms=50` | before the first byte |
 //! | `chunks=5` | content events of a stream |
 //! | `gap_ms=10` | between events |
+//! | `fat=65536` | bytes of each content event, about |
 //! | `gate` | after the first content event, wait until the story opens the gate |
 //! | `cut_after=3` | after so many content events the connection breaks |
 //! | `stall_after=2` | after so many content events nothing more comes |
@@ -32,6 +33,7 @@ pub struct Conduct {
     pub latency_ms: u64,
     pub chunks: usize,
     pub gap_ms: u64,
+    pub fat: usize,
     pub gate: bool,
     pub fault: Option<Fault>,
     pub slice_bytes: Option<usize>,
@@ -65,6 +67,7 @@ impl Default for Conduct {
             latency_ms: 0,
             chunks: 3,
             gap_ms: 0,
+            fat: 0,
             gate: false,
             fault: None,
             slice_bytes: None,
@@ -102,6 +105,7 @@ impl Conduct {
             "latency_ms" => self.latency_ms = value.parse()?,
             "chunks" => self.chunks = value.parse()?,
             "gap_ms" => self.gap_ms = value.parse()?,
+            "fat" => self.fat = value.parse()?,
             "gate" => self.gate = true,
             "cut_after" => self.fault = Some(Fault::Cut { after: value.parse()? }),
             "stall_after" => self.fault = Some(Fault::Stall { after: value.parse()? }),

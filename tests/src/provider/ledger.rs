@@ -65,6 +65,11 @@ impl Ledger {
         self.lock().clone()
     }
 
+    /// Everything so far, which is forgotten: for stories of very many calls. Only between calls.
+    pub fn take(&self) -> Vec<Entry> {
+        std::mem::take(&mut *self.lock())
+    }
+
     /// How many calls came.
     pub fn len(&self) -> usize {
         self.lock().len()

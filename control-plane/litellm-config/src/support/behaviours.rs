@@ -38,7 +38,18 @@ pub static BEHAVIOURS: &[Behaviour] = &[
     differs(
         "Duplicate keys in a body",
         "the last one counts",
-        "400 for those that the gateway reads, because gateway and provider could read different ones",
+        "400 for those that the gateway reads and for `metadata`'s own, because gateway and provider could read different ones",
+    ),
+    differs(
+        "Requests with two readings (length beside encoding, repeated `Authorization`, bare line feeds, dot segments)",
+        "read one way or another",
+        "400 and the connection is closed: a proxy in front could read them the other way",
+    ),
+    differs("Compressed request bodies", "depends on the server in front", "415: send them as they are"),
+    differs(
+        "Credentials in `metadata.logging`, `config` and other objects of keys, teams and users",
+        "stored as they are, and shown",
+        "400, unless they are references such as `os.environ/NAME`: what these carry is stored and shown as it came",
     ),
     differs(
         "`mock_testing_*` from clients",

@@ -69,6 +69,8 @@ pub enum RequestError {
     WrongType(#[from] WrongType),
     #[error("'{name}' is given twice.")]
     Duplicate { name: &'static str },
+    #[error("'{name}.{key}' is given twice.")]
+    NestedDuplicate { name: &'static str, key: String },
     #[error("Invalid type for '{name}': expected an object or a string that holds one.")]
     NotAnObject { name: &'static str },
     #[error("'extra_body' must not contain '{name}': set it in the body itself.")]
@@ -83,7 +85,7 @@ impl RequestError {
         match self {
             Self::Malformed(_) => Some("request_body"),
             Self::WrongType(WrongType { name, .. }) | Self::InExtraBody { name } => Some(name),
-            Self::Duplicate { name } | Self::NotAnObject { name } => Some(name),
+            Self::Duplicate { name } | Self::NestedDuplicate { name, .. } | Self::NotAnObject { name } => Some(name),
             Self::Missing { task } => Some(task.required()),
         }
     }

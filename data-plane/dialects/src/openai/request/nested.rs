@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::json::{as_string, scan, slice};
+use crate::json::{as_string, members, scan, slice, unescape};
 
 /// A JSON object of the body. LiteLLM's clients may send `metadata` as an object or as a string that holds one.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +22,17 @@ impl Nested {
         let text = as_string(value)?;
         scan(text.as_bytes()).ok()?;
         Some(Self::Text(text.into_owned().into_bytes().into()))
+    }
+
+    /// A key of the object that stands there twice: what it says would depend on who reads it.
+    pub(super) fn repeated(&self, body: &[u8]) -> Option<String> {
+        let mut keys: Vec<_> = members(self.json(body)).filter_map(|(key, _)| unescape(key)).collect();
+        keys.sort_unstable();
+        let mut pairs = keys.windows(2);
+        pairs.find_map(|pair| match pair {
+            [one, other] if one == other => Some(one.chars().take(64).collect()),
+            _ => None,
+        })
     }
 
     /// The raw JSON of the object. `body` is the one it was read from.

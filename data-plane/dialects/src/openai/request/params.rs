@@ -2,7 +2,7 @@
 
 use super::names::Names;
 
-/// Parameters of LiteLLM and of this gateway: they never go upstream. Sorted.
+/// Parameters of LiteLLM and of this gateway, and credentials that only its deployments have: they never go upstream. Sorted.
 pub static GATEWAY_PARAMS: &[&str] = PARAMS;
 
 const PARAMS: &[&str] = &[
@@ -14,12 +14,22 @@ const PARAMS: &[&str] = &[
     "api_version",
     "assistant_continue_message",
     "attempted_targets",
+    "aws_access_key_id",
+    "aws_region_name",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "azure_password",
+    "azure_scope",
+    "azure_username",
     "base_model",
     "cache",
     "cache_control_injection_points",
     "caching",
     "callbacks",
+    "client_id",
+    "client_secret",
     "client_side_timeout",
+    "configurable_clientside_auth_params",
     "content_policy_fallbacks",
     "context_window_fallbacks",
     "custom_llm_provider",
@@ -35,10 +45,12 @@ const PARAMS: &[&str] = &[
     "fallbacks",
     "fastest_response",
     "guardrails",
+    "headers",
     "include_fallback_errors",
     "langfuse_prompt_version",
     "langsmith_sampling_rate",
     "litellm_call_id",
+    "litellm_credential_name",
     "litellm_disabled_callbacks",
     "litellm_embedding_config",
     "litellm_logging_obj",
@@ -60,11 +72,14 @@ const PARAMS: &[&str] = &[
     "model_info",
     "no-log",
     "num_retries",
+    "optional_params",
+    "organization",
     "priority",
     "prompt_id",
     "prompt_variables",
     "prompt_version",
     "proxy_server_request",
+    "region_name",
     "request_timeout",
     "routing_strategy",
     "secret_fields",
@@ -72,9 +87,17 @@ const PARAMS: &[&str] = &[
     "stream_timeout",
     "supports_system_message",
     "tags",
+    "tenant_id",
     "timeout",
     "turn_off_message_logging",
+    "use_litellm_proxy",
+    "use_psc_endpoint_format",
     "user_continue_message",
+    "vertex_ai_location",
+    "vertex_ai_project",
+    "vertex_location",
+    "vertex_project",
+    "watsonx_region_name",
     "weights",
 ];
 

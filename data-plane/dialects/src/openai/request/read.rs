@@ -67,7 +67,14 @@ fn content(task: Task, found: &Found<'_>) -> Result<Option<Range<usize>>, WrongT
 
 fn nested(found: &Found<'_>, body: &[u8], name: Name) -> Result<Option<Nested>, RequestError> {
     let Some((range, _)) = found.value(name) else { return Ok(None) };
-    Nested::read(body, range).map(Some).ok_or(RequestError::NotAnObject { name: name.text() })
+    let nested = Nested::read(body, range).ok_or(RequestError::NotAnObject { name: name.text() })?;
+    if json::members(nested.json(body)).nth(json::MEMBERS_MAX).is_some() {
+        return Err(WrongType { name: name.text().to_owned(), expected: "an object of at most 4096 members" }.into());
+    }
+    match nested.repeated(body) {
+        Some(key) => Err(RequestError::NestedDuplicate { name: name.text(), key }),
+        None => Ok(Some(nested)),
+    }
 }
 
 fn include_usage(found: &Found<'_>, body: &[u8]) -> Result<Option<bool>, RequestError> {
@@ -225,7 +232,9 @@ mod tests {
             r#"{"stream_options":{"include_usage":true,"include_usage":false}}"#,
             "'include_usage' is given twice.",
         );
-        assert!(chat(r#"{"seed":1,"seed":2}"#).is_ok());
+        refused(r#"{"metadata":{"tags":["a"],"a":1,"t\u0061gs":["b"]}}"#, "'metadata.tags' is given twice.");
+        refused(r#"{"litellm_metadata":"{\"a\":1,\"b\":2,\"a\":3}"}"#, "'litellm_metadata.a' is given twice.");
+        assert!(chat(r#"{"seed":1,"seed":2,"metadata":{"a":{"b":1,"b":2}}}"#).is_ok());
     }
 
     #[test]
