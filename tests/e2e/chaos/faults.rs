@@ -5,7 +5,7 @@ use std::time::Duration;
 use acceptance::cable::Condition;
 use acceptance::planes::Fleet;
 use acceptance::wait::eventually;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use private_postgres::StopMode;
 
 use super::dice::Dice;
@@ -13,6 +13,12 @@ use super::load::Load;
 
 /// A data plane that was cut off delivers again within this time; its longest pause between tries is 10 s.
 const DELIVERS_WITHIN: Duration = Duration::from_secs(40);
+
+/// A batch that is under way is booked within this time, mostly.
+const BOOKED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often it is tried to lose receipts.
+const TRIES: usize = 8;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,20 +134,26 @@ impl Faults<'_> {
     }
 
     async fn lose_receipts(&mut self, data_plane: usize) -> anyhow::Result<()> {
-        self.delivers(data_plane).await?;
-        self.fleet.set_cables(data_plane, Condition::Deaf);
-        // What is booked from here on has its receipt on this side of the cable, where it is lost.
-        self.delivers(data_plane).await?;
-        self.fleet.set_cables(data_plane, Condition::Cut);
-        self.fleet.set_cables(data_plane, Condition::Sound);
-        Ok(())
+        for _ in 0..TRIES {
+            self.delivers(data_plane, DELIVERS_WITHIN).await?;
+            self.fleet.set_cables(data_plane, Condition::Deaf);
+            // What is booked from here on has its receipt on this side of the cable, where it is lost. Nothing is where all
+            // batches that may be under way at once were booked already.
+            let booked = self.delivers(data_plane, BOOKED_WITHIN).await;
+            self.fleet.set_cables(data_plane, Condition::Cut);
+            self.fleet.set_cables(data_plane, Condition::Sound);
+            if booked.is_ok() {
+                return Ok(());
+            }
+        }
+        bail!("no batch was booked whose receipt was lost, in {TRIES} tries")
     }
 
     /// Waits until a data plane has delivered something new.
-    async fn delivers(&self, data_plane: usize) -> anyhow::Result<()> {
+    async fn delivers(&self, data_plane: usize, within: Duration) -> anyhow::Result<()> {
         let id = self.fleet.id(data_plane)?;
         let before = self.fleet.database.rows_of(&id).await?;
-        eventually("usage is delivered", DELIVERS_WITHIN, async || {
+        eventually("usage is delivered", within, async || {
             Ok((self.fleet.database.rows_of(&id).await? > before).then_some(()))
         })
         .await
