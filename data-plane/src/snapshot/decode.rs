@@ -147,7 +147,9 @@ impl Changes {
         let id = Box::from(deployment.id.as_str());
         let made = match lacking {
             Some(reason) => Err(reason),
-            None => deployment_of(deployment),
+            // What is read most of is a deployment: one that makes reading panic must not keep all others out.
+            None => std::panic::catch_unwind(|| deployment_of(deployment))
+                .unwrap_or_else(|_told_already| Err("reading it failed: the log has the panic".to_owned())),
         };
         match made {
             Ok(deployment) => self.deployments.push((id, Some(Arc::new(deployment)))),

@@ -109,7 +109,7 @@ pub(super) mod tests {
 
     /// A key of twelve fields: what the promise of 300 bytes is about. Every fourth has aliases.
     pub(in crate::snapshot) fn twelve_fields(number: u64) -> pb::Key {
-        let aliases = (number % 4 == 0).then(|| ("fast".to_owned(), "gpt-4o-mini".to_owned()));
+        let aliases = number.is_multiple_of(4).then(|| ("fast".to_owned(), "gpt-4o-mini".to_owned()));
         pb::Key {
             hash: KeyHash::of(&format!("sk-{number}")).as_bytes().to_vec().into(),
             alias: format!("key-{number}"),

@@ -162,7 +162,7 @@ impl Subscription {
             tokio::select! {
                 message = heard.message() => {
                     let Some(message) = message?.and_then(|message| message.message) else { return Ok(()) };
-                    if let Some(answer) = self.take(message, &mut incoming).await {
+                    if let Some(answer) = self.take(message, &mut incoming, &say).await? {
                         send(&say, answer).await?;
                     }
                 }
@@ -181,9 +181,10 @@ impl Subscription {
         &mut self,
         message: pb::from_control_plane::Message,
         incoming: &mut Option<Incoming>,
-    ) -> Option<pb::from_data_plane::Message> {
+        say: &mpsc::Sender<pb::FromDataPlane>,
+    ) -> Result<Option<pb::from_data_plane::Message>, Lost> {
         use pb::from_control_plane::Message;
-        match message {
+        Ok(match message {
             Message::Welcome(welcome) => {
                 self.welcome.store(Arc::new(Forwarding { paths: welcome.forward_paths }));
                 None
@@ -194,11 +195,8 @@ impl Subscription {
             }
             Message::Chunk(chunk) => {
                 // What follows a chunk that was refused is let pass: everything was asked for already.
-                let taken = blocking({
-                    let incoming = incoming.take()?;
-                    move || incoming.take(&chunk)
-                });
-                match taken.await {
+                let Some(coming) = incoming.take() else { return Ok(None) };
+                match blocking(move || coming.take(&chunk)).await {
                     Ok(taken) => {
                         *incoming = Some(taken);
                         None
@@ -206,9 +204,12 @@ impl Subscription {
                     Err(refused) => Some(self.refuse(refused)),
                 }
             }
-            Message::End(end) => Some(self.finish(incoming.take()?, &end).await),
-            Message::Delta(delta) => Some(self.take_delta(delta).await),
-        }
+            Message::End(end) => match incoming.take() {
+                Some(incoming) => Some(self.finish(incoming, &end).await),
+                None => None,
+            },
+            Message::Delta(delta) => self.take_delta(delta, say).await?,
+        })
     }
 
     /// Swaps in a whole snapshot that may replace what is in force.
@@ -227,28 +228,32 @@ impl Subscription {
         answer(version, durable.then_some(version), whole.rejections)
     }
 
-    async fn take_delta(&mut self, delta: pb::Delta) -> pb::from_data_plane::Message {
-        let Some(current) = self.cell.load() else { return resync("a delta came before a snapshot".to_owned()) };
+    /// What takes rights away is on the disk before it is acknowledged; the rest is acknowledged when it is in force.
+    async fn take_delta(
+        &mut self,
+        delta: pb::Delta,
+        say: &mpsc::Sender<pb::FromDataPlane>,
+    ) -> Result<Option<pb::from_data_plane::Message>, Lost> {
+        let Some(current) = self.cell.load() else {
+            return Ok(Some(resync("a delta came before a snapshot".to_owned())));
+        };
         if !follows(current.version, &delta) {
             let (from, at) = (delta.from, current.version.revision);
-            return resync(format!("a delta from revision {from} does not follow {at}"));
+            return Ok(Some(resync(format!("a delta from revision {from} does not follow {at}"))));
         }
         let version = Version { epoch: current.version.epoch, revision: delta.to };
-        let built = blocking(move || {
-            let mut changes = Changes::new();
-            delta.removals.iter().for_each(|id| changes.remove(id));
-            delta.upserts.iter().cloned().for_each(|resource| changes.put(resource));
-            let rejections = std::mem::take(&mut changes.rejections);
-            Ok((changes.apply(&current, version), rejections, delta))
-        });
-        let (snapshot, rejections, delta) = match built.await {
-            Ok(built) => built,
-            Err(refused) => return self.refuse(refused),
+        let (snapshot, rejections) = match after(&current, &delta, version) {
+            Ok(after) => after,
+            Err(refused) => return Ok(Some(self.refuse(refused))),
         };
         self.adopt(snapshot);
-        let durability = if delta.narrowing { Durability::Now } else { Durability::Soon };
-        let written = self.on_disk(move |disk| disk.append(&delta, durability)).await;
-        answer(version, (written && durability == Durability::Now).then_some(version), rejections)
+        if delta.narrowing {
+            let written = self.on_disk(move |disk| disk.append(&delta, Durability::Now)).await;
+            return Ok(Some(answer(version, written.then_some(version), rejections)));
+        }
+        send(say, answer(version, None, rejections)).await?;
+        self.on_disk(move |disk| disk.append(&delta, Durability::Soon)).await;
+        Ok(None)
     }
 
     /// What is in force stays. Says why.
@@ -362,6 +367,21 @@ impl Subscription {
             unbooked_nano_usd: load.unbooked.nano_usd,
         }
     }
+}
+
+/// The snapshot after a delta, and what could not be used of it. A panic in it refuses the delta, and ends nothing.
+fn after(current: &Snapshot, delta: &pb::Delta, version: Version) -> Result<(Snapshot, Vec<pb::Rejection>), Refused> {
+    let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut changes = Changes::new();
+        delta.removals.iter().for_each(|id| changes.remove(id));
+        delta.upserts.iter().cloned().for_each(|resource| changes.put(resource));
+        let rejections = std::mem::take(&mut changes.rejections);
+        (changes.apply(current, version), rejections)
+    }));
+    built.map_err(|_told_already| Refused::Unbelieved {
+        reason: "reading a delta failed: the log has the panic".to_owned(),
+        shrinks: Vec::new(),
+    })
 }
 
 /// Runs what keeps a core busy where that is allowed. A panic in it refuses what was being read, and ends nothing.
