@@ -22,39 +22,53 @@ use crate::world::MODEL;
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// A canary that tells in which field it was.
-fn canary(field: &str) -> String {
-    let field: String = field.chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("sk-cnry-{field}-{}", uuid::Uuid::new_v4().simple())
-}
-
-/// Canaries, and where they may stand.
-#[derive(Default)]
+/// Canaries, and where they may stand. All of a kind share the text that is looked for, since there are hundreds.
 struct Canaries {
-    /// Open something: nowhere.
-    secrets: Vec<String>,
-    /// Somebody's own: in no log.
-    kept: Vec<String>,
+    /// In what opens something: nowhere.
+    secret: String,
+    /// In what is somebody's own: in no log.
+    kept: String,
+    /// Secrets that the planes made themselves.
+    made: Vec<String>,
 }
 
 impl Canaries {
-    fn secret(&mut self, field: &str) -> String {
-        self.secrets.push(canary(field));
-        self.secrets.last().cloned().unwrap_or_default()
+    fn new() -> Self {
+        let random = || uuid::Uuid::new_v4().simple().to_string().chars().take(LOOKED_FOR).collect();
+        Self { secret: random(), kept: random(), made: Vec::new() }
     }
 
-    fn kept(&mut self, field: &str) -> String {
-        self.kept.push(canary(field));
-        self.kept.last().cloned().unwrap_or_default()
+    fn secret(&self, field: &str) -> String {
+        canary(field, &self.secret)
     }
+
+    fn kept(&self, field: &str) -> String {
+        canary(field, &self.kept)
+    }
+
+    /// None of the secrets is in `text`.
+    fn no_secret(&self, place: &str, text: &str) -> anyhow::Result<()> {
+        absent(place, text, &self.secret)?;
+        self.made.iter().try_for_each(|made| absent(place, text, made))
+    }
+}
+
+/// So many characters are looked for.
+const LOOKED_FOR: usize = 16;
+
+/// A canary that tells in which field it was.
+fn canary(field: &str, end: &str) -> String {
+    let field: String = field.chars().filter(char::is_ascii_alphanumeric).collect();
+    let unique: String = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
+    format!("sk-cnry-{field}-{unique}{end}")
 }
 
 #[tokio::test]
 async fn a_canary_in_every_field_shows_in_no_log_and_a_secret_nowhere() -> anyhow::Result<()> {
-    let mut canaries = Canaries::default();
+    let mut canaries = Canaries::new();
     let provider = FakeProvider::start()?;
     let echo = echoing_provider().await?;
-    let config = configured(&mut canaries, &provider, &echo);
+    let config = configured(&canaries, &provider, &echo);
     let mut planes = Planes::start(&config, 1).await?;
     planes.data[0].kill_nine()?;
     planes.control.kill_nine()?;
@@ -62,35 +76,35 @@ async fn a_canary_in_every_field_shows_in_no_log_and_a_secret_nowhere() -> anyho
         plane.set_env("LITELLM_LOG", "TRACE");
         plane.start().await?;
     }
-    canaries.secrets.push(planes.master_key().to_owned());
+    canaries.made.push(planes.master_key().to_owned());
     let key = planes.new_key(json!({})).await?;
-    canaries.secrets.push(key.secret.clone());
+    canaries.made.push(key.secret.clone());
 
-    let fields = admin_bodies(&mut canaries, &planes).await?;
+    let fields = admin_bodies(&canaries, &planes).await?;
     ensure!(fields > 60, "only {fields} fields: the API's own description was not read");
-    let shown = strangers(&mut canaries, &planes, &key.secret).await?;
-    let calls = model_calls(&mut canaries, &planes, &key.secret).await?;
+    let shown = strangers(&canaries, &planes, &key.secret).await?;
+    let calls = model_calls(&canaries, &planes, &key.secret).await?;
     planes.booked(provider.ledger().len() + calls, SPEND_ARRIVES_WITHIN).await?;
 
     for (what, answer) in &shown {
-        absent(what, answer, &canaries.secrets)?;
+        canaries.no_secret(what, answer)?;
     }
     for (name, text) in planes.story().logged()? {
         // The first life of each was before.
         ensure!(text.contains("TRACE") || name.ends_with(".1.log"), "{name} is not as talkative as it gets");
-        absent(&name, &text, &canaries.secrets)?;
+        canaries.no_secret(&name, &text)?;
         absent(&name, &text, &canaries.kept)?;
     }
     let dump = planes.database.dump().await?;
     ensure!(dump.contains(&key.hash), "the dump shows the key's hash, so it was read");
-    absent("the database", &dump, &canaries.secrets)?;
-    let files = search(&planes.story().path().join("state-0"), &canaries.secrets)?;
+    canaries.no_secret("the database", &dump)?;
+    let files = search(&planes.story().path().join("state-0"), &canaries)?;
     ensure!(files > 2, "{files} state files: the disk copy and the spool were not looked at");
     planes.end()
 }
 
 /// Canaries wherever the configuration has a credential, and some where it has none.
-fn configured(canaries: &mut Canaries, provider: &FakeProvider, echo: &str) -> Config {
+fn configured(canaries: &Canaries, provider: &FakeProvider, echo: &str) -> Config {
     let mut deployment = Deployment::on(MODEL, "openai/story-large", provider).priced(price::STORY);
     let provider_key = canaries.secret("api_key");
     deployment = deployment.param("api_key", json!(provider_key));
@@ -117,7 +131,7 @@ fn configured(canaries: &mut Canaries, provider: &FakeProvider, echo: &str) -> C
 }
 
 /// Every field that the API's own description names, one at a time, in every shape that a text fits into.
-async fn admin_bodies(canaries: &mut Canaries, planes: &Planes) -> anyhow::Result<usize> {
+async fn admin_bodies(canaries: &Canaries, planes: &Planes) -> anyhow::Result<usize> {
     let description = planes.admin().get("/openapi.json").await?.ok()?;
     let mut fields = 0;
     for (path, methods) in description["paths"].as_object().context("no paths")? {
@@ -126,7 +140,7 @@ async fn admin_bodies(canaries: &mut Canaries, planes: &Planes) -> anyhow::Resul
         for name in properties.keys() {
             fields += 1;
             let opens = matches!(name.as_str(), "key" | "password" | "keys");
-            let mut value = || if opens { canaries.secret(name) } else { canaries.kept(name) };
+            let value = || if opens { canaries.secret(name) } else { canaries.kept(name) };
             let shapes = [json!(value()), json!([value()]), json!({ "a": value() }), json!([{ "a": value() }])];
             for shape in shapes {
                 planes.admin().post(path, &json!({ name: shape })).await?;
@@ -159,7 +173,7 @@ fn properties<'d>(description: &'d Value, schema: &'d Value) -> Option<&'d Map<S
 }
 
 /// Canaries by people without a key: in headers, queries and paths. Gives what they were answered.
-async fn strangers(canaries: &mut Canaries, planes: &Planes, key: &str) -> anyhow::Result<Vec<(String, String)>> {
+async fn strangers(canaries: &Canaries, planes: &Planes, key: &str) -> anyhow::Result<Vec<(String, String)>> {
     let mut shown = Vec::new();
     let doors = [planes.data[0].client(), planes.control.client()];
     for door in &doors {
@@ -199,14 +213,14 @@ async fn strangers(canaries: &mut Canaries, planes: &Planes, key: &str) -> anyho
         }
     }
     for (name, text) in planes.story().logged()? {
-        absent(&name, &text, &canaries.secrets)?;
+        canaries.no_secret(&name, &text)?;
     }
     // Tags and the like are booked as they are given: those above were refused before.
     Ok(shown)
 }
 
 /// Canaries in calls, answers and errors. Gives how many calls went to the provider that echoes.
-async fn model_calls(canaries: &mut Canaries, planes: &Planes, key: &str) -> anyhow::Result<usize> {
+async fn model_calls(canaries: &Canaries, planes: &Planes, key: &str) -> anyhow::Result<usize> {
     let client = planes.data[0].client().with_key(key);
     for directive in ["", "[[fake status=500]]", "[[fake status=401]]", "[[fake body=html]]", "[[fake cut_after=1]]"] {
         let text = format!("{} {directive}", canaries.kept("prompt"));
@@ -225,12 +239,12 @@ async fn model_calls(canaries: &mut Canaries, planes: &Planes, key: &str) -> any
         let reply = client.post(CHAT, &call).await?;
         calls += 1;
         ensure!(reply.status == 401, "{reply}");
-        absent("an error of a provider", &reply.to_string(), &canaries.secrets)?;
+        canaries.no_secret("an error of a provider", &reply.to_string())?;
         let headers = reply.headers.iter().fold(String::new(), |mut all, (name, value)| {
             let _ = writeln!(all, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
             all
         });
-        absent("the headers of a provider's error", &headers, &canaries.secrets)?;
+        canaries.no_secret("the headers of a provider's error", &headers)?;
     }
     Ok(calls)
 }
@@ -262,15 +276,12 @@ async fn echoing_provider() -> anyhow::Result<String> {
     Ok(format!("http://{address}/v1"))
 }
 
-/// None of the canaries is in `text`: as it is, in base64, in hexadecimal, escaped for an address, or backwards.
-fn absent(place: &str, text: &str, canaries: &[String]) -> anyhow::Result<()> {
-    for canary in canaries {
-        for (how, form) in forms(canary) {
-            if let Some(at) = text.find(&form) {
-                let around = text.as_bytes().get(at.saturating_sub(200)..at).map(String::from_utf8_lossy);
-                let field = canary.get(..canary.len().saturating_sub(32)).unwrap_or_default();
-                anyhow::bail!("{place} holds the canary {field} {how}, after: {}", around.unwrap_or_default());
-            }
+/// A canary's end is not in `text`: as it is, in base64, in hexadecimal, escaped for an address, or backwards.
+fn absent(place: &str, text: &str, canary: &str) -> anyhow::Result<()> {
+    for (how, form) in forms(canary) {
+        if let Some(at) = text.find(&form) {
+            let around = text.as_bytes().get(at.saturating_sub(200)..at).map(String::from_utf8_lossy);
+            anyhow::bail!("{place} holds a canary {how}, after: {}", around.unwrap_or_default());
         }
     }
     Ok(())
@@ -278,7 +289,7 @@ fn absent(place: &str, text: &str, canaries: &[String]) -> anyhow::Result<()> {
 
 fn forms(canary: &str) -> Vec<(&'static str, String)> {
     // The end is what is secret; the beginning tells which field it was.
-    let end = canary.get(canary.len().saturating_sub(16)..).unwrap_or(canary);
+    let end = canary.get(canary.len().saturating_sub(LOOKED_FOR)..).unwrap_or(canary);
     let mut forms = vec![("as it is", end.to_owned()), ("backwards", end.chars().rev().collect())];
     forms.push(("in hexadecimal", end.bytes().map(|byte| format!("{byte:02x}")).collect()));
     forms.push(("escaped", end.bytes().map(|byte| format!("%{byte:02x}")).collect()));
@@ -293,14 +304,14 @@ fn forms(canary: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Looks through all files below `folder`, and says how many there were.
-fn search(folder: &Path, canaries: &[String]) -> anyhow::Result<usize> {
+fn search(folder: &Path, canaries: &Canaries) -> anyhow::Result<usize> {
     let mut files = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             files += search(&path, canaries)?;
         } else {
-            absent(&path.display().to_string(), &String::from_utf8_lossy(&fs::read(&path)?), canaries)?;
+            canaries.no_secret(&path.display().to_string(), &String::from_utf8_lossy(&fs::read(&path)?))?;
             files += 1;
         }
     }
@@ -309,14 +320,13 @@ fn search(folder: &Path, canaries: &[String]) -> anyhow::Result<usize> {
 
 #[test]
 fn a_canary_is_found_in_every_form() -> anyhow::Result<()> {
-    let canary = canary("x");
-    let canaries = [canary.clone()];
+    let canary = Canaries::new().secret("x");
     for before in ["", "a", "ab"] {
         let encoded = STANDARD_NO_PAD.encode(format!("{before}{canary}z"));
-        ensure!(absent("base64", &encoded, &canaries).is_err(), "{before}");
+        ensure!(absent("base64", &encoded, &canary).is_err(), "{before}");
     }
-    ensure!(absent("plain", &format!("key={canary}"), &canaries).is_err());
-    ensure!(absent("backwards", &canary.chars().rev().collect::<String>(), &canaries).is_err());
-    ensure!(absent("another", "sk-cnry-x-0123456789", &canaries).is_ok());
+    ensure!(absent("plain", &format!("key={canary}"), &canary).is_err());
+    ensure!(absent("backwards", &canary.chars().rev().collect::<String>(), &canary).is_err());
+    ensure!(absent("another", &Canaries::new().secret("x"), &canary).is_ok());
     Ok(())
 }

@@ -40,7 +40,8 @@ pub fn is_secret(name: &str) -> bool {
     if words.contains(&"cost") || words.last() == Some(&"name") || words.starts_with(&["prompt", "cache"]) {
         return false;
     }
-    const SECRET_WORDS: [&str; 14] = [
+    // Whoever knows the address of a webhook may post to it.
+    const SECRET_WORDS: [&str; 15] = [
         "key",
         "apikey",
         "token",
@@ -55,6 +56,7 @@ pub fn is_secret(name: &str) -> bool {
         "private",
         "signature",
         "bearer",
+        "webhook",
     ];
     words.iter().any(|word| SECRET_WORDS.contains(word))
 }
@@ -126,7 +128,16 @@ mod tests {
 
     #[test]
     fn credentials_are_known_by_name() {
-        for name in ["api_key", "Authorization", "X-Api-Key", "langfuse_secret", "azure_ad_token", "x-auth", "Cookie"] {
+        for name in [
+            "api_key",
+            "Authorization",
+            "X-Api-Key",
+            "langfuse_secret",
+            "azure_ad_token",
+            "x-auth",
+            "Cookie",
+            "alert_to_webhook_url",
+        ] {
             assert!(is_secret(name), "{name}");
         }
         for name in ["model", "max_tokens", "input_cost_per_token", "tokens", "prompt_cache_key", "model_info"] {

@@ -9,6 +9,7 @@ use acceptance::raw::{Raw, post};
 use acceptance::wait::eventually;
 use anyhow::{Context, ensure};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{CHAT, SOON, good, serves};
 use crate::world::{MODEL, running};
@@ -113,16 +114,26 @@ async fn a_client_who_reads_nothing_is_not_read_ahead_for() -> anyhow::Result<()
 async fn idle_clients_cost_little() -> anyhow::Result<()> {
     let clients = std::env::var("TURNPIKE_IDLE_CLIENTS").ok().and_then(|count| count.parse().ok()).unwrap_or(400);
     let (_provider, mut planes) = running(1).await?;
-    Metrics::restarted(&mut planes, 0, &[("TURNPIKE_IDLE_SECONDS", "3600")]).await?;
+    Metrics::restarted(&mut planes, 0, &[("TURNPIKE_IDLE_SECONDS", "3600"), ("TURNPIKE_MAX_CONNECTIONS", "20000")])
+        .await?;
     let key = planes.new_key(json!({})).await?;
     serves(planes.data[0].base(), &key.secret).await?;
     let empty = resident_kib(&planes)?;
     let mut held = Vec::new();
-    for _ in 0..clients {
-        let mut raw = Raw::connect(planes.data[0].base()).await?;
-        raw.send(good(&key.secret)).await?;
-        ensure!(raw.reply(SOON).await?.status == 200);
-        held.push(raw);
+    while (held.len() as u64) < clients {
+        let mut calling = JoinSet::new();
+        for _ in 0..50 {
+            let (base, call) = (planes.data[0].base().to_owned(), good(&key.secret));
+            calling.spawn(async move {
+                let mut raw = Raw::connect(&base).await?;
+                raw.send(call).await?;
+                ensure!(raw.reply(SOON).await?.status == 200);
+                anyhow::Ok(raw)
+            });
+        }
+        while let Some(raw) = calling.join_next().await {
+            held.push(raw??);
+        }
     }
     let full = resident_kib(&planes)?;
     println!(
