@@ -8,7 +8,7 @@
 //! | `latency_ms=50` | before the first byte |
 //! | `chunks=5` | content events of a stream |
 //! | `gap_ms=10` | between events |
-//! | `gate` | after the first content event, wait until the story opens the gate |
+//! | `gate` | after the first content event, or before a whole body, wait until the story opens the gate |
 //! | `cut_after=3` | after so many content events the connection breaks |
 //! | `stall_after=2` | after so many content events nothing more comes |
 //! | `garble_after=2` | after so many content events comes half an event, and the body ends |
