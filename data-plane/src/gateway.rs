@@ -87,10 +87,10 @@ impl Gateway {
 
     /// A place for a call that goes on without its client; `None` when all are taken.
     pub(crate) fn detach(self: &Arc<Self>) -> Option<Detached> {
-        let taken = self
-            .detached
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < MAX_DETACHED).then_some(count + 1));
-        metrics::detached_calls(taken.ok()? + 1);
+        self.detached
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < MAX_DETACHED).then_some(count + 1))
+            .ok()?;
+        metrics::call_detached();
         Some(Detached(Arc::clone(self)))
     }
 }
@@ -100,8 +100,8 @@ pub(crate) struct Detached(Arc<Gateway>);
 
 impl Drop for Detached {
     fn drop(&mut self) {
-        let before = self.0.detached.fetch_sub(1, Ordering::Relaxed);
-        metrics::detached_calls(before.saturating_sub(1));
+        self.0.detached.fetch_sub(1, Ordering::Relaxed);
+        metrics::detached_call_ended();
     }
 }
 

@@ -115,8 +115,13 @@ pub(crate) fn unknown_price() {
     METRICS.unknown_price.increment(1);
 }
 
-pub(crate) fn detached_calls(count: u32) {
-    METRICS.drains.set(count);
+/// A call goes on without its client. Steps, not sums: cores that set sums could leave the older one standing.
+pub(crate) fn call_detached() {
+    METRICS.drains.increment(1);
+}
+
+pub(crate) fn detached_call_ended() {
+    METRICS.drains.decrement(1);
 }
 
 pub(crate) fn usage_lost(events: u64) {

@@ -9,7 +9,7 @@
 //! | `chunks=5` | content events of a stream |
 //! | `gap_ms=10` | between events |
 //! | `fat=65536` | bytes of each content event, about |
-//! | `gate` | after the first content event, wait until the story opens the gate |
+//! | `gate` | after the first content event, or before a whole body, wait until the story opens the gate |
 //! | `cut_after=3` | after so many content events the connection breaks |
 //! | `stall_after=2` | after so many content events nothing more comes |
 //! | `garble_after=2` | after so many content events comes half an event, and the body ends |

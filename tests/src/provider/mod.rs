@@ -68,6 +68,11 @@ impl FakeProvider {
     pub fn open_gate(&self) {
         self.gate.send_replace(true);
     }
+
+    /// Lets answers wait at the gate again.
+    pub fn close_gate(&self) {
+        self.gate.send_replace(false);
+    }
 }
 
 impl Drop for FakeProvider {

@@ -115,6 +115,7 @@ fn script(answer: &Answer<'_>) -> (&'static str, Vec<Step>) {
     let whole = Bytes::from(answer.whole().to_string());
     let half = whole.slice(..whole.len() / 2);
     let steps = match conduct.fault {
+        None if conduct.gate => vec![Step::WaitAtGate, Step::Send(whole)],
         None => vec![Step::Send(whole)],
         Some(Fault::Cut { .. }) => vec![Step::Send(half), Step::Cut],
         Some(Fault::Stall { .. }) => vec![Step::Send(half), Step::Stall],
