@@ -66,15 +66,21 @@ async fn every_answered_call_is_booked_exactly_once_whatever_dies_breaks_or_fill
     Ok(())
 }
 
-/// One round: its faults in order, as `told`, and what the books say in the end.
-async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result<Verdict> {
-    let mut dice = Dice::of(seed);
+/// A provider, and planes that call it, with little room in their spools.
+async fn world(data_planes: usize, control_planes: usize) -> anyhow::Result<(FakeProvider, Fleet)> {
     let provider = FakeProvider::start()?;
     let config = Config::new().deployment(Deployment::on(MODEL, "openai/story-large", &provider).priced(STORY));
     // Data planes that are asked to stop do so at once: no load balancer has to notice.
     let environment = [("TURNPIKE_SPOOL_MAX_MB", SPOOL_MB), ("TURNPIKE_LINGER_SECONDS", "0")];
-    let layout = Layout { control_planes: 2, data_planes: 2, environment: &environment };
-    let mut fleet = Fleet::start(&config, &layout).await?;
+    let layout = Layout { control_planes, data_planes, environment: &environment };
+    let fleet = Fleet::start(&config, &layout).await?;
+    Ok((provider, fleet))
+}
+
+/// One round: its faults in order, as `told`, and what the books say in the end.
+async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result<Verdict> {
+    let mut dice = Dice::of(seed);
+    let (provider, mut fleet) = world(2, 2).await?;
     let keys = keys(&fleet).await?;
     let load = Load::begin(&fleet, &keys, seed);
     load.goes_on(10).await.context("before the first fault")?;
@@ -109,6 +115,30 @@ async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result
     ensure!(dead.is_empty(), "nothing here is poison:\n{}", dead.join("\n"));
     fleet.end()?;
     Ok(verdict)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nano_dollar_too_much_a_row_too_many_and_a_row_too_few_are_seen() -> anyhow::Result<()> {
+    let (provider, fleet) = world(1, 1).await?;
+    let load = Load::begin(&fleet, &keys(&fleet).await?, 1);
+    load.goes_on(30).await?;
+    let (calls, database) = (load.end().await?, &fleet.database);
+    let judge = async || judge::judge(&calls, &provider, &database.booked().await?).map(drop);
+    eventually("everything is right", ARRIVES_WITHIN, async || judge().await.map(Some)).await?;
+    ensure!(database.wrong_sums().await?.is_empty());
+
+    database.execute("update spend_logs set cost_nano_usd = cost_nano_usd + 1 where call_id like '%-0'").await?;
+    ensure!(judge().await.is_err() && !database.wrong_sums().await?.is_empty(), "a nano-dollar is not seen");
+    database.execute("update spend_logs set cost_nano_usd = cost_nano_usd - 1 where call_id like '%-0'").await?;
+    judge().await?;
+    let again = "insert into spend_logs select (jsonb_populate_record(row, jsonb_build_object('event_id', gen_random_uuid()))).*
+        from spend_logs row where call_id like '%-0'";
+    database.execute(again).await?;
+    ensure!(judge().await.is_err() && !database.wrong_sums().await?.is_empty(), "a second row is not seen");
+    database.execute("delete from spend_logs where call_id like '%-0'").await?;
+    let booked = database.booked().await?;
+    ensure!(judge::arrived(&calls, &provider, &booked).is_err() && judge().await.is_err(), "a lost row is not seen");
+    fleet.end()
 }
 
 /// Keys with different owners, so that no sum is another one's; each works at every data plane.
