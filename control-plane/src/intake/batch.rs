@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::book;
-use super::event::{self, Booking, Poison};
+use super::event::{self, Arrived, Booking, Poison};
 
 /// Events in one transaction.
 const PIECE: usize = 1_000;
@@ -32,11 +32,19 @@ pub(super) struct Outcome {
 pub(super) struct NotNow(#[from] sqlx::Error);
 
 /// Books a batch. Sent again, it changes nothing.
-pub(super) async fn take_in(db: &PgPool, data_plane_id: &str, events: Vec<pb::UsageEvent>) -> Result<Outcome, NotNow> {
+pub(super) async fn take_in(db: &PgPool, data_plane_id: &str, events: Vec<Arrived>) -> Result<Outcome, NotNow> {
     let mut outcome = Outcome::default();
     let mut bookings = Vec::with_capacity(events.len());
     for event in events {
-        match event::check(event) {
+        let event = match event {
+            Arrived::Event(event) => event,
+            Arrived::Unreadable(bytes) => {
+                keep_aside(db, data_plane_id, &[], &bytes, &Poison::Unreadable).await?;
+                outcome.dead_lettered += 1;
+                continue;
+            }
+        };
+        match event::check(*event) {
             Ok(booking) => bookings.push(booking),
             Err(refused) => {
                 let (event, poison) = *refused;
@@ -113,10 +121,13 @@ fn is_poison(error: &sqlx::Error) -> bool {
 
 /// Keeps an event that cannot be booked, with the reason, for people to look at.
 async fn put_aside(db: &PgPool, data_plane_id: &str, event: &pb::UsageEvent, poison: &Poison) -> Result<(), NotNow> {
-    let bytes = event.encode_to_vec();
+    keep_aside(db, data_plane_id, &event.event_id, &event.encode_to_vec(), poison).await
+}
+
+async fn keep_aside(db: &PgPool, data_plane_id: &str, id: &[u8], bytes: &[u8], poison: &Poison) -> Result<(), NotNow> {
     // An id that is none gets one that is the same each time the event comes.
-    let id = Uuid::from_slice(&event.event_id).unwrap_or_else(|_malformed| {
-        let digest = Sha256::digest(&bytes);
+    let id = Uuid::from_slice(id).unwrap_or_else(|_malformed| {
+        let digest = Sha256::digest(bytes);
         uuid::Builder::from_custom_bytes(digest.first_chunk().copied().unwrap_or_default()).into_uuid()
     });
     let data_plane_id = data_plane_id.replace('\0', "\u{FFFD}");

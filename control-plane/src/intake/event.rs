@@ -3,6 +3,8 @@
 //! What a client can influence (its end user, tags, agent, metadata) is made to fit instead of refused:
 //! nobody leaves the books by sending odd text.
 
+use bytes::Bytes;
+use prost::Message as _;
 use proto::v1 as pb;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -23,6 +25,28 @@ const TAGS: usize = 100;
 
 /// What the key of calls made with the master key is called in the books, as LiteLLM does.
 pub(super) const MASTER_KEY_OWNER: &str = "litellm_proxy_master_key";
+
+/// An event as it came over the wire.
+pub(super) enum Arrived {
+    Event(Box<pb::UsageEvent>),
+    Unreadable(Bytes),
+}
+
+impl Arrived {
+    pub(super) fn read(bytes: Bytes) -> Self {
+        match pb::UsageEvent::decode(bytes.clone()) {
+            Ok(event) => Self::Event(Box::new(event)),
+            Err(_malformed) => Self::Unreadable(bytes),
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Event(event) => Uuid::from_slice(&event.event_id).ok(),
+            Self::Unreadable(_) => None,
+        }
+    }
+}
 
 /// An event that can be booked.
 pub(super) struct Booking {
@@ -47,6 +71,8 @@ pub(super) struct Booking {
 /// Why an event can never be booked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Poison {
+    #[error("its bytes are no usage event")]
+    Unreadable,
     #[error("event_id is not a UUID of version 7, whose time would say the day")]
     Id,
     #[error("key_hash has {0} bytes instead of 32")]

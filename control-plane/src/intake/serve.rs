@@ -13,7 +13,6 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use uuid::Uuid;
 
 use super::batch::{self, Outcome};
 use super::partitions;
@@ -83,10 +82,11 @@ impl Intake {
 
     async fn book(&self, batch: pb::UsageBatch) -> anyhow::Result<Outcome> {
         let _turn = self.0.turns.acquire().await?;
-        let ids = batch.events.iter().filter_map(|event| Uuid::from_slice(&event.event_id).ok());
-        let days: BTreeSet<_> = ids.filter_map(|id| super::event::day_of(&id)).collect();
+        let events: Vec<Arrived> = batch.events.into_iter().map(Arrived::read).collect();
+        let ids = events.iter().filter_map(Arrived::id);
+        let days: BTreeSet<_> = ids.filter_map(|id| day_of(&id)).collect();
         self.0.partitions.ensure(&self.0.db, days).await?;
-        Ok(batch::take_in(&self.0.db, &batch.data_plane_id, batch.events).await?)
+        Ok(batch::take_in(&self.0.db, &batch.data_plane_id, events).await?)
     }
 }
 

@@ -44,6 +44,7 @@ fn event(team: &str, cost_nano_usd: i64) -> pb::UsageEvent {
 }
 
 fn batch(sequence: u64, events: Vec<pb::UsageEvent>) -> pb::UsageBatch {
+    let events = events.iter().map(|event| event.encode_to_vec().into()).collect();
     pb::UsageBatch { sequence, data_plane_id: "dp".to_owned(), events }
 }
 

@@ -86,7 +86,11 @@ mod tests {
             cost_nano_usd: 5,
             ..pb::UsageEvent::default()
         });
-        let batch = pb::UsageBatch { sequence: 1, data_plane_id: "dp".into(), events: events.collect() };
+        let batch = pb::UsageBatch {
+            sequence: 1,
+            data_plane_id: "dp".into(),
+            events: events.map(|event| event.encode_to_vec().into()).collect(),
+        };
         assert!(Intake::new(db.clone()).take_in(batch).await.committed);
         assert_eq!(differences(&db).await.unwrap(), []);
 

@@ -127,6 +127,25 @@ impl Splices {
         Bytes::from(out)
     }
 
+    /// The edited body in pieces. Of a long one the client's bytes are shared instead of copied.
+    pub fn pieces(self, body: &Bytes) -> Pieces {
+        /// Below this a copy costs less than another piece to write.
+        const LONG: usize = 16 << 10;
+        if body.len() < LONG || self.is_empty() {
+            return smallvec::smallvec![self.apply(body)];
+        }
+        let mut pieces = Pieces::new();
+        let mut at = 0;
+        for edit in self.resolve() {
+            pieces.push(body.slice(at..edit.range.start));
+            pieces.push(Bytes::copy_from_slice(edit.text));
+            at = edit.range.end;
+        }
+        pieces.push(body.slice(at..));
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
+    }
+
     /// How long a body of `body_len` bytes will be, for a `content-length` before there is one.
     pub fn len_after(&self, body_len: usize) -> usize {
         length(&self.resolve(), body_len)
@@ -159,6 +178,9 @@ impl Splices {
         all
     }
 }
+
+/// A body in one or several pieces, in their order. None is empty, but of an empty body.
+pub type Pieces = SmallVec<[Bytes; 4]>;
 
 type Resolved<'a> = SmallVec<[Splice<'a>; 16]>;
 
@@ -207,6 +229,9 @@ mod tests {
         let mut splices = Splices::new();
         edit(&mut splices, &head, &body);
         let length = splices.len_after(body.len());
+        let long = Bytes::from([&body[..body.len() - 1], &[b' '; 20_000], &body[body.len() - 1..]].concat());
+        let pieces = splices.clone().pieces(&long).concat();
+        assert_eq!(String::from_utf8(pieces).unwrap().replace(&" ".repeat(20_000), ""), expected);
         let edited = splices.apply(&body);
         assert_eq!(std::str::from_utf8(&edited).unwrap(), expected);
         assert_eq!(edited.len(), length);

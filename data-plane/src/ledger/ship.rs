@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prost::Message;
-use proto::v1::{self as pb, UsageEvent, usage_client::UsageClient};
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use prost::Message as _;
+use proto::v1::{self as pb, usage_client::UsageClient};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -62,7 +64,7 @@ pub(crate) struct Shipper {
     tails: BTreeMap<u64, Tail>,
     next_tail: u64,
     /// Live openings: which segment holds them.
-    open: HashMap<Vec<u8>, u64>,
+    open: HashMap<EventId, u64, RandomState>,
     pending: VecDeque<Parcel>,
     /// Sent, and not answered for.
     in_flight: VecDeque<Sent>,
@@ -87,10 +89,10 @@ struct Tail {
     is_damaged: bool,
 }
 
-/// A closing on its way. `tail` is the segment it came from; those without one came from memory.
+/// A closing on its way, as the spool holds it. `tail` is the segment it came from; those without one came from memory.
 struct Parcel {
     tail: Option<u64>,
-    event: UsageEvent,
+    event: Bytes,
 }
 
 impl Shipper {
@@ -101,7 +103,7 @@ impl Shipper {
             control,
             tails: BTreeMap::new(),
             next_tail: 0,
-            open: HashMap::new(),
+            open: HashMap::default(),
             pending: VecDeque::new(),
             in_flight: VecDeque::new(),
             sequence: 0,
@@ -117,7 +119,7 @@ impl Shipper {
                 tail.unacknowledged += 1;
             }
             metrics::ending(pb::Ending::Interrupted);
-            shipper.pending.push_back(Parcel { tail, event });
+            shipper.pending.push_back(Parcel { tail, event: event.encode_to_vec().into() });
         }
         // Openings of the earlier process are settled above: reading them again must not count them as live.
         shipper.open.clear();
@@ -239,7 +241,7 @@ impl Shipper {
         let mut bytes = 0;
         let mut parcels = Vec::new();
         while let Some(parcel) = self.pending.pop_front() {
-            bytes += parcel.event.encoded_len();
+            bytes += parcel.event.len();
             parcels.push(parcel);
             if parcels.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES {
                 break;
@@ -295,7 +297,10 @@ impl Shipper {
         // Their openings are on disk, so they come after what is there; what is not read yet waits with them.
         if self.pending.len() < READ_AHEAD_EVENTS {
             for event in self.ledger.take_homeless() {
-                self.note_closed(&event);
+                let event = Bytes::from(event.encode_to_vec());
+                if let Some(event_id) = event_id_of(&event) {
+                    self.note_closed(&event_id);
+                }
                 self.pending.push_back(Parcel { tail: None, event });
             }
         }
@@ -331,35 +336,35 @@ impl Shipper {
             tail.offset = stretch.next;
         }
         for record in stretch.records {
-            match UsageEvent::decode(record.payload) {
-                Ok(event) => self.note(id, record.kind, event),
-                Err(error) => self.keep_aside(id, &error),
+            match event_id_of(&record.payload) {
+                Some(event_id) => self.note(id, record.kind, event_id, record.payload),
+                None => self.keep_aside(id),
             }
         }
         true
     }
 
     /// A record that is whole and says nothing to us: its file is kept for people, and the rest of it is delivered.
-    fn keep_aside(&mut self, id: u64, error: &prost::DecodeError) {
+    fn keep_aside(&mut self, id: u64) {
         let Some(tail) = self.tails.get_mut(&id) else { return };
-        tracing::error!(file = %tail.segment.path().display(), %error, "a spool record does not decode: its file is kept aside");
+        tracing::error!(file = %tail.segment.path().display(), "a spool record is no usage event: its file is kept aside");
         metrics::usage_lost(1);
         tail.is_damaged = true;
     }
 
-    fn note(&mut self, id: u64, kind: RecordKind, event: UsageEvent) {
+    fn note(&mut self, id: u64, kind: RecordKind, event_id: EventId, event: Bytes) {
         match kind {
             RecordKind::Opening => {
                 // Those of an earlier process were settled at the start; its segments are closed from the beginning.
                 if self.tails.get(&id).is_some_and(|tail| !self.is_leftover(&tail.segment)) {
-                    self.open.insert(event.event_id.to_vec(), id);
+                    self.open.insert(event_id, id);
                     if let Some(tail) = self.tails.get_mut(&id) {
                         tail.open += 1;
                     }
                 }
             }
             RecordKind::Closing => {
-                self.note_closed(&event);
+                self.note_closed(&event_id);
                 if let Some(tail) = self.tails.get_mut(&id) {
                     tail.unacknowledged += 1;
                 }
@@ -368,8 +373,8 @@ impl Shipper {
         }
     }
 
-    fn note_closed(&mut self, event: &UsageEvent) {
-        if let Some(opened_in) = self.open.remove(event.event_id.as_ref())
+    fn note_closed(&mut self, event_id: &EventId) {
+        if let Some(opened_in) = self.open.remove(event_id)
             && let Some(tail) = self.tails.get_mut(&opened_in)
         {
             tail.open -= 1;
@@ -412,6 +417,15 @@ impl Shipper {
     }
 }
 
+type EventId = [u8; 16];
+
+/// The id of an event, which is its first field. The rest is not looked at: what cannot be booked is the control
+/// plane's to say.
+fn event_id_of(event: &[u8]) -> Option<EventId> {
+    const FIRST_FIELD: [u8; 2] = [1 << 3 | 2, 16];
+    event.strip_prefix(&FIRST_FIELD)?.first_chunk().copied()
+}
+
 async fn shutdown_deadline(shutdown: CancellationToken, flush: Duration) {
     shutdown.cancelled().await;
     tokio::time::sleep(flush).await;
@@ -425,6 +439,8 @@ mod tests {
     use super::super::segment::frame;
     use super::super::{CoreLedger, Opened, Room};
     use super::*;
+    use proto::v1::UsageEvent;
+
     use crate::control::ControlAddresses;
     use crate::settings::SpoolFull;
 
@@ -446,7 +462,7 @@ mod tests {
         let mut ids = Vec::new();
         while !shipper.pending.is_empty() {
             let batch = shipper.next_batch();
-            ids.extend(batch.events.iter().map(|event| event.event_id[0]));
+            ids.extend(batch.events.iter().filter_map(|event| Some(event_id_of(event)?[0])));
             let receipt = pb::UsageReceipt { sequence: batch.sequence, committed: true, ..Default::default() };
             shipper.settle(&receipt).unwrap();
         }

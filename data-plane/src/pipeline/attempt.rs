@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialects::openai::request::{self, Upstream as Rewrite};
+use dialects::splice::Pieces;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proto::price::Cost;
@@ -218,7 +219,7 @@ impl Attempts<'_> {
         Ok(self.send(deployment, upstream, body, attempt, settlement).await)
     }
 
-    fn encode(&self, deployment: &Deployment, upstream: &Upstream, model: &str) -> Bytes {
+    fn encode(&self, deployment: &Deployment, upstream: &Upstream, model: &str) -> Pieces {
         let quirks = deployment.provider.quirks();
         let rewrite = Rewrite {
             model: upstream.names_model().then_some(model),
@@ -227,14 +228,14 @@ impl Attempts<'_> {
             renames: quirks.renames,
             defaults: &deployment.defaults,
         };
-        request::encode(&self.call.body, &self.call.request, &rewrite)
+        request::encode_pieces(&self.call.body, &self.call.request, &rewrite)
     }
 
     async fn send(
         &self,
         deployment: &Arc<Deployment>,
         upstream: &Upstream,
-        body: Bytes,
+        body: Pieces,
         attempt: u32,
         settlement: Settlement,
     ) -> Result<Answer, Failure> {

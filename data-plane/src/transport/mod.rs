@@ -5,6 +5,7 @@
 
 mod body;
 mod connect;
+mod outgoing;
 mod upstream;
 
 use std::cell::RefCell;
@@ -12,21 +13,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use dialects::splice::Pieces;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
 pub(crate) use body::{UpstreamBody, collect};
 pub(crate) use connect::Tls;
+use outgoing::Outgoing;
 pub(crate) use upstream::{Origin, Upstream};
 
 const IDLE: Duration = Duration::from_secs(60);
 const MAX_IDLE_PER_ORIGIN: usize = 256;
 const CONNECT: Duration = Duration::from_secs(5);
 
-type Sender = SendRequest<Full<Bytes>>;
+type Sender = SendRequest<Outgoing>;
 
 /// One core's connections to providers.
 pub(crate) struct Transport {
@@ -61,7 +62,7 @@ impl Transport {
     pub(crate) async fn send(
         self: &std::rc::Rc<Self>,
         upstream: &Upstream,
-        body: Bytes,
+        body: Pieces,
         timeout: Duration,
     ) -> Result<Response<UpstreamBody>, TransportError> {
         let exchange = self.exchange(upstream, body);
@@ -74,7 +75,7 @@ impl Transport {
     async fn exchange(
         self: &std::rc::Rc<Self>,
         upstream: &Upstream,
-        body: Bytes,
+        body: Pieces,
     ) -> Result<Response<UpstreamBody>, TransportError> {
         let mut request = upstream.request(body);
         loop {
@@ -150,8 +151,8 @@ enum Reused {
 }
 
 impl Upstream {
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, body: Pieces) -> Request<Outgoing> {
+        let mut request = Request::new(Outgoing::new(body));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.path.clone();
         *request.headers_mut() = self.headers.clone();

@@ -936,15 +936,16 @@ pub mod snapshots_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-#[derive(Clone, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UsageBatch {
     /// of this stream, for the receipt
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     #[prost(string, tag = "2")]
     pub data_plane_id: ::prost::alloc::string::String,
-    #[prost(message, repeated, tag = "3")]
-    pub events: ::prost::alloc::vec::Vec<UsageEvent>,
+    /// Each a UsageEvent, as the spool holds it. One that cannot be read is put aside; the rest is booked.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub events: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UsageReceipt {

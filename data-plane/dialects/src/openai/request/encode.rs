@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Request;
 use super::params::{is_forbidden, is_gateway_param};
 use crate::json::{self, Head, members, quoted, slice, unescape};
-use crate::splice::Splices;
+use crate::splice::{Pieces, Splices};
 
 const ASK_USAGE: &[u8] = br#"{"include_usage":true}"#;
 
@@ -35,10 +35,22 @@ impl Upstream<'_> {
 /// Writes the body for `upstream`. The members of `extra_body` go to the root, where they replace others of their name.
 /// The same `Bytes` come back if nothing has to change.
 pub fn encode(body: &Bytes, request: &Request, upstream: &Upstream<'_>) -> Bytes {
-    if request.head.members().is_empty() && body.trim_ascii().is_empty() {
-        return Encoder::new(b"{}", request, upstream).splices.apply(&Bytes::from_static(b"{}"));
-    }
-    Encoder::new(body, request, upstream).splices.apply(body)
+    let (body, splices) = splices(body, request, upstream);
+    splices.apply(&body)
+}
+
+/// [`encode`] in pieces: a long body is not copied for the few bytes that change in it.
+pub fn encode_pieces(body: &Bytes, request: &Request, upstream: &Upstream<'_>) -> Pieces {
+    let (body, splices) = splices(body, request, upstream);
+    splices.pieces(&body)
+}
+
+/// The edits, and the body that they are for.
+fn splices(body: &Bytes, request: &Request, upstream: &Upstream<'_>) -> (Bytes, Splices) {
+    let is_nothing = request.head.members().is_empty() && body.trim_ascii().is_empty();
+    let body = if is_nothing { Bytes::from_static(b"{}") } else { body.clone() };
+    let splices = Encoder::new(&body, request, upstream).splices;
+    (body, splices)
 }
 
 struct Encoder<'a> {

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use wire::Secret;
 
-pub use encode::{Upstream, encode};
+pub use encode::{Upstream, encode, encode_pieces};
 pub use estimate::estimate_prompt_tokens;
 pub use forbidden::{forbidden_param, mock_testing_param};
 pub use nested::Nested;
