@@ -21,6 +21,7 @@ struct Served {
 }
 
 async fn herd(clients: usize, keys: usize) -> anyhow::Result<Served> {
+    let _turn = crate::world::TURN.lock().await;
     let config = Config::new().deployment(Deployment::mock("mock", "Hello from the mock."));
     let planes = Planes::start(&config, 0).await?;
     crowd::insert(planes.database.url(), keys).await?;

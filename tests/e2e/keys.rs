@@ -19,6 +19,7 @@ fn mocked() -> Config {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_keys_work_on_their_first_use_on_both_data_planes() -> anyhow::Result<()> {
+    let _turn = crate::world::TURN.lock().await;
     let planes = std::sync::Arc::new(Planes::start(&mocked(), 2).await?);
     let mut makers = tokio::task::JoinSet::new();
     for maker in 0..AT_ONCE {

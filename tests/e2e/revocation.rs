@@ -13,6 +13,8 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::world::TURN;
+
 /// How large a form of the story is.
 struct Form {
     revocations: usize,
@@ -79,6 +81,7 @@ async fn last_accepted(planes: &Planes, data_plane: usize, key: &Key, from: Inst
 }
 
 async fn story(form: Form) -> anyhow::Result<()> {
+    let _turn = TURN.lock().await;
     let config = Config::new().deployment(Deployment::mock("mock", "Hello from the mock."));
     let mut planes = Planes::start(&config, form.data_planes).await?;
     crowd::insert(planes.database.url(), form.revocations + 10).await?;

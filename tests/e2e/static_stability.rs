@@ -19,6 +19,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_fails_while_control_plane_and_postgres_are_away_alone_and_together() -> anyhow::Result<()> {
+    let _turn = crate::world::TURN.lock().await;
     let server = PrivateServer::start().await?;
     let config = Config::new().deployment(Deployment::mock("mock", "Hello from the mock."));
     let mut planes = Planes::start_on(server.database().await?, &config, 1).await?;

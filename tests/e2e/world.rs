@@ -15,6 +15,9 @@ pub(crate) const EMBEDDING: &str = "story-embedding";
 /// The deployment that serves [`MODEL`].
 pub(crate) const DEPLOYMENT: &str = "story-deployment";
 
+/// Held by stories that keep the machine busy or say what must happen within a time: they take turns.
+pub(crate) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A provider, and a configuration that serves [`MODEL`] and [`EMBEDDING`] from it.
 pub(crate) fn priced() -> anyhow::Result<(FakeProvider, Config)> {
     let provider = FakeProvider::start()?;
