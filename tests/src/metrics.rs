@@ -1,10 +1,13 @@
 //! The metrics of a data plane, as an operator's Prometheus reads them.
 
+use std::time::Duration;
+
 use anyhow::Context;
 
 use crate::client::Client;
 use crate::planes::{Plane, Planes};
 use crate::ports;
+use crate::wait::eventually;
 
 /// Where a data plane serves its metrics.
 pub struct Metrics(Client);
@@ -20,7 +23,13 @@ impl Metrics {
             plane.set_env(name, value);
         }
         plane.start().await?;
-        Ok(Self(Client::of(format!("http://127.0.0.1:{port}"))))
+        let metrics = Self(Client::of(format!("http://127.0.0.1:{port}")));
+        // It is ready from its disk copy: keys that are made before it is connected again come later.
+        eventually("it is connected again", Duration::from_secs(20), async || {
+            Ok((metrics.value("turnpike_control_plane_connected").await? == 1).then_some(()))
+        })
+        .await?;
+        Ok(metrics)
     }
 
     /// How often `limit` was reached.
