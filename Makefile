@@ -1,6 +1,6 @@
 # The words of this repository. What takes more than a line lives in deploy/make.
 
-.PHONY: help up down test chaos check fmt lint proto sqlx
+.PHONY: help up down test chaos check fmt lint proto sqlx fuzz load audit
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -33,3 +33,12 @@ proto: ## write the generated gRPC code anew
 
 sqlx: ## check the queries against the migrations, and write control-plane/.sqlx anew
 	@deploy/make/sqlx
+
+fuzz: ## search for inputs that break promises (SECONDS_PER_TARGET=600, TARGETS=…)
+	@deploy/make/fuzz
+
+audit: ## check dependencies against advisories, licences, bans and sources
+	@deploy/make/audit
+
+load: ## measure a release build beside nginx, on one core each (see tests/load/README.md)
+	@deploy/make/load

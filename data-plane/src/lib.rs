@@ -14,10 +14,16 @@
 //! [`control`] is the one connection to the control plane, which may be away.
 
 mod api;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod clock;
 mod control;
 mod door;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod ledger;
 pub mod limits;

@@ -9,6 +9,9 @@ mod check;
 mod config;
 mod deployment;
 mod finding;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod include;
 mod reader;
 pub mod reference;

@@ -7,6 +7,9 @@
 //! - [`openai`] is the dialect of OpenAI: requests, answers, streams, faults, mocks, the list of models.
 //! - [`Usage`] and [`Task`] are the words that all dialects share.
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod json;
 pub mod openai;
 pub mod splice;

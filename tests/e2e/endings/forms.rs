@@ -188,7 +188,8 @@ impl Heard {
     pub(crate) fn breaks_off(&self, form: Form, events: usize, status: u16) -> anyhow::Result<()> {
         let error = self.error.as_ref().with_context(|| format!("no error: {self:?}"))?;
         ensure!(!self.is_done, "a `[DONE]` that is a lie: {self:?}");
-        ensure!(error["code"] == status.to_string() && error["message"].is_string(), "{self:?}");
+        let code = status.to_string();
+        ensure!(error["code"] == code && error["message"].is_string(), "{self:?}");
         if self.status == 200 {
             ensure!(form.is_streamed(), "an error with status 200: {self:?}");
             ensure!(self.words == form.words(events), "{self:?}");

@@ -203,7 +203,7 @@ impl Stage {
         self.planes.control.kill_nine()?;
         self.planes.data[0].ask_to_stop()?;
         for waiting in waiting {
-            waiting.is_drained().await?;
+            waiting.hears_the_last_words().await?;
         }
         self.counted(&before, "drained").await?;
         ensure!(self.planes.data[0].ended().await?.success());
@@ -289,7 +289,7 @@ impl Waiting {
     }
 
     /// The client of a stream is told; another one gets no answer that looks like one.
-    async fn is_drained(self) -> anyhow::Result<()> {
+    async fn hears_the_last_words(self) -> anyhow::Result<()> {
         match self {
             Self::Whole(call) => {
                 let answer = call.await?;
