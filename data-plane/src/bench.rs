@@ -3,7 +3,6 @@
 //! Compiled with the feature `bench` only.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -92,7 +91,7 @@ fn call() -> Call {
         body,
         asked: "gpt-4o-mini".into(),
         call_id: "call".into(),
-        client_ip: Ipv4Addr::LOCALHOST.into(),
+        client_ip: "127.0.0.1".into(),
         user_agent: None,
         session_id: None,
         end_user: None,

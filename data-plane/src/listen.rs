@@ -186,7 +186,7 @@ impl Connection {
         if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_keepalive(true)) {
             tracing::debug!(%error, "a socket option was refused");
         }
-        let client_ip = peer.ip().to_canonical();
+        let client_ip: Rc<str> = peer.ip().to_canonical().to_string().into();
         let watch = Watch::new();
         let mut clock = Clock::start(Rc::clone(&watch), Rc::clone(&limits), core.random(rand::RngExt::random::<f64>));
         let socket = Guarded::new(stream, Rc::clone(&watch), Rc::clone(&limits));
@@ -196,7 +196,7 @@ impl Connection {
             http.max_headers(limits.max_headers);
         }
         let service = service_fn(|request| {
-            let answered = api::answer(Rc::clone(&core), client_ip, request, watch.call());
+            let answered = api::answer(Rc::clone(&core), Rc::clone(&client_ip), request, watch.call());
             async move { Ok::<_, std::convert::Infallible>(answered.await) }
         });
         let serving = http.serve_connection(TokioIo::new(socket), service);

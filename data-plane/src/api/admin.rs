@@ -1,6 +1,5 @@
 //! Admin paths on the data plane's port: forwarded to the control plane over the one connection to it.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// Forwards `request` where the control plane said it takes such paths.
 pub(super) async fn forward(
     core: &Rc<Core>,
-    client_ip: IpAddr,
+    client_ip: &str,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, ProxyError> {
     let path = request.uri().path();
@@ -62,7 +61,7 @@ pub(super) async fn forward(
 /// channel is believed for.
 fn outgoing(
     core: &Core,
-    client_ip: IpAddr,
+    client_ip: &str,
     request: Request<Incoming>,
 ) -> Result<Request<tonic::body::Body>, ProxyError> {
     let (mut head, body) = request.into_parts();
@@ -78,7 +77,7 @@ fn outgoing(
     for name in ours {
         head.headers.remove(name);
     }
-    if let Ok(address) = HeaderValue::try_from(client_ip.to_string()) {
+    if let Ok(address) = HeaderValue::try_from(client_ip) {
         head.headers.insert(control::CLIENT_IP.clone(), address);
     }
     core.gateway.control.identity.sign(&mut head.headers);

@@ -10,7 +10,6 @@ pub(crate) mod models;
 mod path;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -48,7 +47,7 @@ pub(crate) enum Endpoint<'p> {
 /// Answers one request. The connection's turn ends when the answer has gone out.
 pub(crate) async fn answer(
     core: Rc<Core>,
-    client_ip: IpAddr,
+    client_ip: Rc<str>,
     request: Request<Incoming>,
     turn: Turn,
 ) -> Response<Outgoing> {
@@ -70,7 +69,7 @@ pub(crate) async fn answer(
 
 async fn dispatch(
     core: &Rc<Core>,
-    client_ip: IpAddr,
+    client_ip: Rc<str>,
     request: Request<Incoming>,
     call_id: &str,
     place: &mut Option<InFlight>,
@@ -89,7 +88,7 @@ async fn dispatch(
         Endpoint::Model(id) if method == Method::GET => models::one(core, &request, &id),
         Endpoint::Liveliness if method == Method::GET => Ok(health::liveliness()),
         Endpoint::Readiness if method == Method::GET => Ok(health::readiness(core)),
-        Endpoint::Other => admin::forward(core, client_ip, request).await,
+        Endpoint::Other => admin::forward(core, &client_ip, request).await,
         Endpoint::ModelCall { .. }
         | Endpoint::Models
         | Endpoint::Model(_)

@@ -1,6 +1,5 @@
 //! Chat, completions and embeddings: one way in, and a panic in one call is a 500 for that call only.
 
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -18,7 +17,7 @@ use crate::pipeline::{self, Inbound};
 /// Carries a model call through the pipeline.
 pub(super) async fn call(
     core: &Rc<Core>,
-    client_ip: IpAddr,
+    client_ip: Rc<str>,
     request: Request<Incoming>,
     task: Task,
     path_model: Option<String>,

@@ -148,11 +148,18 @@ impl Segment {
     /// The whole records from `offset` on, up to about `limit` bytes, and where the next one begins.
     pub(crate) fn read(&self, offset: u64, limit: usize) -> io::Result<Stretch> {
         let offset = offset.max(MAGIC.len() as u64);
-        let end = self.written();
-        let want = usize::try_from(end.saturating_sub(offset))
-            .unwrap_or(usize::MAX)
-            .min(limit.max(MAX_RECORD_BYTES + FRAME_BYTES));
-        let mut buffer = vec![0; want];
+        let mut stretch = self.stretch(offset, limit)?;
+        if stretch.next == 0 && stretch.end == StretchEnd::Whole {
+            // Nothing whole in so little: a large record, perhaps.
+            stretch = self.stretch(offset, MAX_RECORD_BYTES + FRAME_BYTES)?;
+        }
+        stretch.next += offset;
+        Ok(stretch)
+    }
+
+    fn stretch(&self, offset: u64, limit: usize) -> io::Result<Stretch> {
+        let there = usize::try_from(self.written().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut buffer = vec![0; there.min(limit)];
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.file.read_at(rest, offset + filled as u64)? {
@@ -161,9 +168,7 @@ impl Segment {
             }
         }
         buffer.truncate(filled);
-        let mut stretch = parse(&Bytes::from(buffer));
-        stretch.next += offset;
-        Ok(stretch)
+        Ok(parse(&Bytes::from(buffer)))
     }
 }
 

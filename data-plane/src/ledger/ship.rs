@@ -28,7 +28,8 @@ const BATCH_BYTES: usize = 2 << 20;
 const BATCHES_IN_FLIGHT: usize = 4;
 /// No more than this is read ahead of the acknowledgements; the rest waits on disk.
 const READ_AHEAD_EVENTS: usize = 10_000;
-const READ_BYTES: usize = 1 << 20;
+/// Small enough that the allocator has such a piece at hand, and need not ask the system for it each time.
+const READ_BYTES: usize = 128 << 10;
 const LINGER: Duration = Duration::from_millis(100);
 const SYNC_EVERY: Duration = Duration::from_millis(50);
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);

@@ -1,5 +1,7 @@
 //! The body, read once: bytes stay bytes, and only the top level is looked at.
 
+use std::rc::Rc;
+
 use bytes::{Bytes, BytesMut};
 use dialects::Task;
 use dialects::openai::request::{self, Request, RequestError};
@@ -36,7 +38,7 @@ pub(crate) struct Call {
     /// What the client called the model; answers carry the same name.
     pub(crate) asked: String,
     pub(crate) call_id: String,
-    pub(crate) client_ip: std::net::IpAddr,
+    pub(crate) client_ip: Rc<str>,
     pub(crate) user_agent: Option<String>,
     pub(crate) session_id: Option<String>,
     pub(crate) end_user: Option<String>,

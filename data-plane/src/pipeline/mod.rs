@@ -13,7 +13,6 @@ pub(crate) mod route;
 pub(crate) mod settle;
 pub(crate) mod stream;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use dialects::Task;
@@ -30,7 +29,7 @@ pub(crate) struct Inbound {
     pub(crate) task: Task,
     /// The model that `/engines/{model}/…` or `/openai/deployments/{model}/…` names.
     pub(crate) path_model: Option<String>,
-    pub(crate) client_ip: IpAddr,
+    pub(crate) client_ip: Rc<str>,
     pub(crate) call_id: String,
 }
 
