@@ -17,7 +17,7 @@ test: ## run every test, with private servers of its own
 
 check: ## what the CI asks before the tests: format and lints
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features data-plane/bench --locked -- -D warnings
 
 fmt: ## format the code
 	cargo fmt --all
