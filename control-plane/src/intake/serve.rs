@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::batch::{self, Outcome};
+use super::event::{Arrived, day_of};
 use super::partitions;
 
 /// Transactions at once, over all data planes: they meet in the same rows, so more only wait.

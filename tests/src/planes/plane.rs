@@ -115,11 +115,6 @@ impl Plane {
         self.process.as_mut().with_context(|| format!("{} does not run", self.name))?.must_run()
     }
 
-    /// The id of its process.
-    pub fn process_id(&self) -> anyhow::Result<u32> {
-        Ok(self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.id())
-    }
-
     fn running(&mut self) -> anyhow::Result<Process> {
         self.process.take().with_context(|| format!("{} does not run", self.name))
     }
