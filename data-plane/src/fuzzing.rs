@@ -106,8 +106,8 @@ impl Granted {
         for (hash, granted) in &self.keys {
             let held = snapshot.keys.get(hash);
             let held = held.map(|key| {
-                let models: Vec<String> = key.models.iter().map(ToString::to_string).collect();
-                (key.standing, models, key.expires_at_ms.unwrap_or(0))
+                let models: Vec<String> = key.models().iter().map(ToString::to_string).collect();
+                (key.standing, models, key.expires_at_ms().unwrap_or(0))
             });
             assert_eq!(&held, granted, "a key has other rights than it was given last");
         }

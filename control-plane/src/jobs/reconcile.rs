@@ -74,6 +74,7 @@ mod tests {
     use super::*;
     use crate::fixture;
     use crate::intake::Intake;
+    use prost::Message as _;
     use proto::v1 as pb;
 
     #[tokio::test]

@@ -74,7 +74,8 @@ mod tests {
         #[test]
         fn amounts_read_like_the_float_the_api_shows(nanos in prop_oneof![0i64..2_000, 0i64..(1 << 52), Just(1_000_000_000)]) {
             let amount = NanoUsd::from_nanos(nanos);
-            prop_assert_eq!(dollars(amount).to_str().unwrap(), amount.to_usd().to_string());
+            let shown = dollars(amount);
+            prop_assert_eq!(shown.to_str().unwrap(), amount.to_usd().to_string());
         }
     }
 
