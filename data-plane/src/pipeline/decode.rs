@@ -94,7 +94,11 @@ pub(crate) async fn decode(
     if let Some(name) = request::mock_testing_param(&body, &request) {
         return Err(DecodeError::MockTesting(name));
     }
-    headers_to_parameters(&head.headers, &mut request)?;
+    // One look at the names spares nearly every call a search for each of ours.
+    let has_ours = head.headers.keys().any(|name| name.as_str().starts_with("x-litellm-"));
+    if has_ours {
+        headers_to_parameters(&head.headers, &mut request)?;
+    }
     if !may_mock(caller) {
         request.mock_response = None;
     }
@@ -106,17 +110,18 @@ pub(crate) async fn decode(
     let asked = asked.ok_or(DecodeError::Missing { route: task.route(), param: "model" })?;
     request.require_content(task)?;
     let text = |name: &HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).map(noted);
+    let ours = |name: &HeaderName| has_ours.then(|| text(name)).flatten();
     Ok(Call {
         task,
         asked,
         call_id,
         client_ip,
         user_agent: text(&USER_AGENT),
-        session_id: text(&TRACE_ID)
-            .or_else(|| text(&SESSION_ID))
+        session_id: ours(&TRACE_ID)
+            .or_else(|| ours(&SESSION_ID))
             .or_else(|| request.litellm_trace_id.as_deref().map(noted))
             .or_else(|| request.litellm_session_id.as_deref().map(noted)),
-        end_user: END_USER.iter().find_map(text).or_else(|| request.user.as_deref().map(noted)),
+        end_user: END_USER.iter().find_map(ours).or_else(|| request.user.as_deref().map(noted)),
         tags: tags(&head.headers, &request, caller),
         body,
         request,
