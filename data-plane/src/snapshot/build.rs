@@ -35,12 +35,17 @@ impl Build {
         Self { snapshot, before, resources: 0, has_settings: false, rejections: Vec::new() }
     }
 
-    /// Takes in what is in a batch.
-    pub(crate) fn put(&mut self, batch: pb::ResourceBatch) {
+    /// Takes in what is in a batch, and says how many resources that are. After an error it is of no use any more.
+    pub(crate) fn put<E>(&mut self, batch: impl IntoIterator<Item = Result<pb::Resource, E>>) -> Result<u64, E> {
         let mut changes = Changes::new();
-        self.resources += batch.resources.len() as u64;
-        batch.resources.into_iter().for_each(|resource| changes.put(resource));
+        let mut count = 0;
+        for resource in batch {
+            changes.put(resource?);
+            count += 1;
+        }
+        self.resources += count;
         self.take(changes);
+        Ok(count)
     }
 
     /// Goes on to where a delta leads.

@@ -97,14 +97,14 @@ impl Incoming {
         }
         self.digest.update(&chunk.zstd);
         let batch = unpack(&chunk.zstd).map_err(|error| damaged(&format_args!("does not unpack: {error}")))?;
+        let resources = self.build.put(batch).map_err(|error| damaged(&format_args!("does not decode: {error}")))?;
         if let Some(written) = &mut self.written
-            && let Err(error) = written.chunk(&chunk.zstd, batch.resources.len())
+            && let Err(error) = written.chunk(&chunk.zstd, resources)
         {
             // A disk that fails costs the copy, never the service.
             tracing::error!(%error, "the disk copy of this snapshot cannot be written");
             self.written = None;
         }
-        self.build.put(batch);
         Ok(self)
     }
 

@@ -29,7 +29,7 @@ impl Key {
             packing.text(text);
         }
         for list in [&key.models, &key.allowed_routes, &key.tags] {
-            packing.list(list);
+            packing.list(list.iter());
         }
         packing.list(key.aliases.iter().flat_map(|(alias, model)| [alias, model]));
         Self {

@@ -3,6 +3,8 @@
 //! A million keys are held at once. A box for each text costs more than the texts do; a key therefore keeps all of its
 //! texts in one run of bytes, each behind its length.
 
+use smallvec::SmallVec;
+
 /// A list of names to look through. Cheap to copy.
 #[derive(Clone, Copy)]
 pub(crate) enum Names<'a> {
@@ -88,26 +90,27 @@ impl<'a> Iterator for Packed<'a> {
 }
 
 /// Texts being packed.
+///
+/// On the stack as long as they are few: keys are packed by the million.
 #[derive(Default)]
-pub(super) struct Packing(Vec<u8>);
+pub(super) struct Packing(SmallVec<[u8; 256]>);
 
 impl Packing {
     pub(super) fn text(&mut self, text: &str) {
-        self.run(text.as_bytes());
+        self.length(text.len());
+        self.0.extend_from_slice(text.as_bytes());
     }
 
-    pub(super) fn list<'t>(&mut self, texts: impl IntoIterator<Item = &'t String>) {
-        let mut list = Self::default();
-        texts.into_iter().for_each(|text| list.text(text));
-        self.run(&list.0);
+    pub(super) fn list<'t>(&mut self, texts: impl Iterator<Item = &'t String> + Clone) {
+        self.length(texts.clone().map(|text| text.len() + bytes_of_length(text.len())).sum());
+        texts.for_each(|text| self.text(text));
     }
 
     pub(super) fn packed(self) -> Box<[u8]> {
-        self.0.into()
+        Box::from(self.0.as_slice())
     }
 
-    fn run(&mut self, bytes: &[u8]) {
-        let mut length = bytes.len();
+    fn length(&mut self, mut length: usize) {
         loop {
             let low = u8::try_from(length & 0x7f).unwrap_or(0);
             length >>= 7;
@@ -116,8 +119,13 @@ impl Packing {
                 _ => self.0.push(low | 0x80),
             }
         }
-        self.0.extend_from_slice(bytes);
     }
+}
+
+/// How many bytes a length takes, seven bits in each.
+fn bytes_of_length(length: usize) -> usize {
+    let bits = usize::BITS - (length | 1).leading_zeros();
+    bits.div_ceil(7) as usize
 }
 
 #[cfg(test)]
@@ -135,7 +143,7 @@ mod tests {
         ) {
             let mut packing = Packing::default();
             packing.text(&before);
-            lists.iter().for_each(|list| packing.list(list));
+            lists.iter().for_each(|list| packing.list(list.iter()));
             packing.text(&after);
             let bytes = packing.packed();
 

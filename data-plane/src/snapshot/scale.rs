@@ -50,7 +50,7 @@ fn open(directory: &Path) -> Disk {
 fn build(chunks: &[Vec<u8>], before: Option<Arc<Snapshot>>) -> Snapshot {
     let mut build = Build::new(version(5), before);
     for chunk in chunks {
-        build.put(super::disk::unpack(chunk).unwrap());
+        build.put(super::disk::unpack(chunk).unwrap()).unwrap();
     }
     build.finish().0
 }
@@ -59,7 +59,7 @@ fn write(directory: &Path, chunks: &[Vec<u8>]) -> Disk {
     let mut disk = open(directory);
     let mut written = disk.begin(version(5)).unwrap();
     for chunk in chunks {
-        written.chunk(chunk, usize::try_from(CHUNK).unwrap()).unwrap();
+        written.chunk(chunk, CHUNK).unwrap();
     }
     disk.put(written).unwrap();
     disk

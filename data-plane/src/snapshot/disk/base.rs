@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::{Buf, Bytes};
 use prost::Message;
+use prost::encoding::{DecodeContext, WireType};
 use proto::v1 as pb;
 
 use super::super::Version;
@@ -47,11 +49,11 @@ impl Writer {
     }
 
     /// Adds a compressed batch of so many resources.
-    pub(crate) fn chunk(&mut self, zstd: &[u8], resources: usize) -> io::Result<()> {
+    pub(crate) fn chunk(&mut self, zstd: &[u8], resources: u64) -> io::Result<()> {
         let mut plain = Vec::with_capacity(zstd.len() + 1);
         plain.push(CHUNK);
         plain.extend_from_slice(zstd);
-        self.resources += resources as u64;
+        self.resources += resources;
         self.record(&plain)
     }
 
@@ -59,7 +61,7 @@ impl Writer {
     pub(super) fn batch(&mut self, batch: &pb::ResourceBatch) -> io::Result<()> {
         match batch.resources.is_empty() {
             true => Ok(()),
-            false => self.chunk(&zstd::bulk::compress(&batch.encode_to_vec(), 1)?, batch.resources.len()),
+            false => self.chunk(&zstd::bulk::compress(&batch.encode_to_vec(), 1)?, batch.resources.len() as u64),
         }
     }
 
@@ -108,16 +110,19 @@ impl<'s> Reader<'s> {
         Ok(Some(Self { seal, file, name: named(name), version, position: 1, resources: 0 }))
     }
 
-    /// The next batch; `None` after the last one of a whole base.
-    pub(super) fn batch(&mut self) -> Result<Option<pb::ResourceBatch>, ReadError> {
+    /// What `take` makes of the next batch and how many resources it found there; `None` after the last one of a whole base.
+    pub(super) fn batch<T>(
+        &mut self,
+        take: impl FnOnce(Batch) -> io::Result<(T, u64)>,
+    ) -> Result<Option<T>, ReadError> {
         let damaged = ReadError::Damaged(self.position);
         let record = record::read(&mut self.file, self.seal, &self.name, self.position)?.ok_or(ReadError::Truncated)?;
         self.position += 1;
         match record.split_first() {
             Some((&CHUNK, zstd)) => {
-                let Ok(batch) = unpack(zstd) else { return Err(damaged) };
-                self.resources += batch.resources.len() as u64;
-                Ok(Some(batch))
+                let Ok((taken, resources)) = unpack(zstd).and_then(take) else { return Err(damaged) };
+                self.resources += resources;
+                Ok(Some(taken))
             }
             Some((&END, count)) if count == self.resources.to_le_bytes() => Ok(None),
             Some(_) | None => Err(damaged),
@@ -126,13 +131,41 @@ impl<'s> Reader<'s> {
 }
 
 /// Unpacks a chunk, as the control plane made it or as it lies in a base.
-pub(crate) fn unpack(zstd: &[u8]) -> io::Result<pb::ResourceBatch> {
+pub(crate) fn unpack(zstd: &[u8]) -> io::Result<Batch> {
     let mut plain = Vec::new();
     let read = zstd::stream::read::Decoder::new(zstd)?.take(MAX_CHUNK_BYTES + 1).read_to_end(&mut plain)?;
     if read as u64 > MAX_CHUNK_BYTES {
         return Err(io::Error::other("it is larger than a chunk may be"));
     }
-    pb::ResourceBatch::decode(plain.as_slice()).map_err(io::Error::other)
+    Ok(Batch(plain.into()))
+}
+
+/// The resources of a chunk, decoded one by one: all at once, the texts of ten thousand keys would lie between those that stay.
+pub(crate) struct Batch(Bytes);
+
+impl Batch {
+    fn read(&mut self) -> Result<Option<pb::Resource>, prost::DecodeError> {
+        while self.0.has_remaining() {
+            let (tag, wire_type) = prost::encoding::decode_key(&mut self.0)?;
+            if (tag, wire_type) == (1, WireType::LengthDelimited) {
+                return pb::Resource::decode_length_delimited(&mut self.0).map(Some);
+            }
+            prost::encoding::skip_field(wire_type, tag, &mut self.0, DecodeContext::default())?;
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for Batch {
+    type Item = io::Result<pb::Resource>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = self.read();
+        if read.is_err() {
+            self.0.clear(); // what follows cannot be told apart any more
+        }
+        read.map_err(io::Error::other).transpose()
+    }
 }
 
 fn named(name: &[u8]) -> String {

@@ -137,9 +137,7 @@ impl Disk {
     fn read(&self, path: &Path) -> Result<Option<(Build, log::End)>, ReadError> {
         let Some(mut base) = base::Reader::open(path, &self.seal)? else { return Ok(None) };
         let mut build = Build::new(base.version, None);
-        while let Some(batch) = base.batch()? {
-            build.put(batch);
-        }
+        while base.batch(|batch| Ok(((), build.put(batch)?)))?.is_some() {}
         let end = log::replay(&self.directory, &self.seal, base.version, |delta| build.follow(delta))?;
         let mark = Mark::read(&self.directory, &self.seal);
         match mark.is_some_and(|mark| mark.is_reached_by(end.version)) {
@@ -198,7 +196,12 @@ impl Disk {
             return Ok(None);
         }
         let mut written = Writer::create(self.path(COMPACTED), self.seal.clone(), version)?;
-        while let Some(batch) = base.batch()? {
+        let all_of = |batch: base::Batch| {
+            let resources = batch.collect::<io::Result<Vec<_>>>()?;
+            let count = resources.len() as u64;
+            Ok((pb::ResourceBatch { resources }, count))
+        };
+        while let Some(batch) = base.batch(all_of)? {
             written.batch(&overlay.over(batch))?;
         }
         for batch in overlay.rest() {
