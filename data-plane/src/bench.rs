@@ -134,8 +134,8 @@ impl Pen {
 
     /// The two records of a call.
     pub fn book(&self) {
-        if self.ledger.open(&self.event).is_ok() {
-            self.ledger.close(self.event.clone());
+        if let Ok(opened) = self.ledger.open(&self.event) {
+            self.ledger.close(&self.event, opened);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! that a crash left without a closing as interrupted. [`room`] knows how full the spool is, and counts what is served
 //! unbooked where the operator prefers that to refusing.
 
+mod entry;
 pub(crate) mod recover;
 mod room;
 pub(crate) mod segment;
@@ -19,10 +20,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use prost::Message;
-use proto::v1::UsageEvent;
+use bytes::Bytes;
 use tokio::sync::Notify;
 
+pub(crate) use self::entry::{Entry, Field, Opening};
 pub(crate) use self::room::{Room, Unbooked};
 use crate::settings::SpoolFull;
 use crate::telemetry::metrics;
@@ -40,7 +41,7 @@ pub(crate) struct Ledger {
     boot: u64,
     segments: Mutex<Vec<Arc<Segment>>>,
     /// Closings that the disk did not take; they live as long as the process.
-    homeless: Mutex<VecDeque<UsageEvent>>,
+    homeless: Mutex<VecDeque<Bytes>>,
     waiting: AtomicU64,
     work: Notify,
 }
@@ -135,11 +136,11 @@ impl Ledger {
         }
     }
 
-    fn keep_homeless(&self, event: UsageEvent) {
+    fn keep_homeless(&self, event: Bytes) {
         let Ok(mut homeless) = self.homeless.lock() else { return };
         if homeless.len() >= MAX_HOMELESS {
             metrics::usage_lost(1);
-            tracing::error!(event.id = hex::encode(&event.event_id), "usage is lost: neither disk nor memory takes it");
+            tracing::error!("usage is lost: neither disk nor memory takes it");
             return;
         }
         homeless.push_back(event);
@@ -147,7 +148,7 @@ impl Ledger {
         self.work.notify_one();
     }
 
-    fn take_homeless(&self) -> Vec<UsageEvent> {
+    fn take_homeless(&self) -> Vec<Bytes> {
         self.homeless.lock().map(|mut homeless| homeless.drain(..).collect()).unwrap_or_default()
     }
 }
@@ -164,10 +165,11 @@ impl CoreLedger {
     }
 
     /// Notes that an upstream call begins. Where its end could not be noted, it is refused, or is to go unbooked.
-    pub(crate) fn open(&self, event: &UsageEvent) -> Result<Opened, OpenError> {
+    pub(crate) fn open<'a>(&self, entry: impl Into<Entry<'a>>) -> Result<Opened, OpenError> {
+        let entry = entry.into();
         let opened = match self.ledger.fill.is_full() {
             true => Err(OpenError::Full { bytes: self.ledger.bytes() }),
-            false => self.append(RecordKind::Opening, event).map_err(OpenError::Disk),
+            false => self.append(RecordKind::Opening, entry).map_err(OpenError::Disk),
         };
         match (opened, self.ledger.room.when_full) {
             (Ok(()), _) => Ok(Opened::OnDisk),
@@ -177,17 +179,20 @@ impl CoreLedger {
     }
 
     /// Notes how a call ended. When this returns, a kill of the process does not lose it, unless it was opened nowhere.
-    pub(crate) fn close(&self, event: UsageEvent, opened: Opened) {
+    pub(crate) fn close<'a>(&self, entry: impl Into<Entry<'a>>, opened: Opened) {
+        let entry = entry.into();
         if opened == Opened::Nowhere && self.ledger.fill.is_full() {
-            return self.ledger.fill.count_unbooked(&event);
+            return self.ledger.fill.count_unbooked(entry.rest);
         }
-        match (self.append(RecordKind::Closing, &event), opened) {
+        match (self.append(RecordKind::Closing, entry), opened) {
             (Ok(()), _) => self.ledger.work.notify_one(),
             (Err(error), Opened::OnDisk) => {
                 tracing::error!(%error, "the spool did not take a closing record: it is kept in memory");
-                self.ledger.keep_homeless(event);
+                let mut event = Vec::new();
+                entry.write(&mut event);
+                self.ledger.keep_homeless(event.into());
             }
-            (Err(_), Opened::Nowhere) => self.ledger.fill.count_unbooked(&event),
+            (Err(_), Opened::Nowhere) => self.ledger.fill.count_unbooked(entry.rest),
         }
     }
 
@@ -199,7 +204,7 @@ impl CoreLedger {
         self.ledger.work.notify_one();
     }
 
-    fn append(&self, kind: RecordKind, event: &UsageEvent) -> io::Result<()> {
+    fn append(&self, kind: RecordKind, entry: Entry<'_>) -> io::Result<()> {
         let mut writer = self.writer.borrow_mut();
         if let Some(full) = writer.take_if(|writer| writer.segment.is_due()) {
             full.segment.close();
@@ -209,7 +214,7 @@ impl CoreLedger {
             None => writer.insert(self.next_segment()?),
         };
         let mut buffer = self.buffer.borrow_mut();
-        segment::frame(&mut buffer, kind, |buffer| event.encode_raw(buffer));
+        segment::frame(&mut buffer, kind, |buffer| entry.write(buffer));
         writer.segment.append(&buffer)
     }
 

@@ -109,10 +109,10 @@ mod tests {
         let core = CoreLedger::new(ledger, 0);
         core.open(&event(1)).unwrap();
         core.open(&event(2)).unwrap();
-        core.close(event(1), Opened::OnDisk);
+        core.close(&event(1), Opened::OnDisk);
         core.finish();
         core.open(&event(3)).unwrap();
-        core.close(event(3), Opened::OnDisk);
+        core.close(&event(3), Opened::OnDisk);
 
         let left = leftovers(directory.path()).unwrap();
         assert_eq!(left.segments.len(), 2);
@@ -129,7 +129,7 @@ mod tests {
         core.finish();
         // Read first, since it is of an earlier start.
         let earlier = CoreLedger::new(Ledger::open(directory.path().to_owned(), ROOM, 1).unwrap(), 0);
-        earlier.close(event(1), Opened::OnDisk);
+        earlier.close(&event(1), Opened::OnDisk);
         let left = leftovers(directory.path()).unwrap();
         assert_eq!((left.segments.len(), left.interrupted.len()), (2, 0));
     }

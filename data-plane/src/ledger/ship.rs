@@ -298,7 +298,6 @@ impl Shipper {
         // Their openings are on disk, so they come after what is there; what is not read yet waits with them.
         if self.pending.len() < READ_AHEAD_EVENTS {
             for event in self.ledger.take_homeless() {
-                let event = Bytes::from(event.encode_to_vec());
                 if let Some(event_id) = event_id_of(&event) {
                     self.note_closed(&event_id);
                 }
@@ -494,7 +493,7 @@ mod tests {
         let mut opened = 0;
         let refused = loop {
             match core.open(&event(opened)) {
-                Ok(how) => core.close(event(opened), how),
+                Ok(how) => core.close(&event(opened), how),
                 Err(error) => break error,
             }
             opened += 1;
@@ -512,15 +511,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (mut shipper, core, ledger) = open(directory.path(), 100, SpoolFull::ServeAndCount);
         let how = core.open(&event(1)).unwrap();
-        core.close(event(1), how);
+        core.close(&event(1), how);
         ledger.weigh();
         let (one, other) = (core.open(&event(2)).unwrap(), core.open(&event(3)).unwrap());
         assert_eq!((one, other), (Opened::Nowhere, Opened::Nowhere));
-        core.close(event(2), one);
+        core.close(&event(2), one);
         let unbooked = ledger.unbooked();
         assert_eq!((unbooked.calls, unbooked.nano_usd), (1, 5));
         assert_eq!(deliver(&mut shipper), [1]);
-        core.close(event(3), other);
+        core.close(&event(3), other);
         assert_eq!(deliver(&mut shipper), [3]);
         assert_eq!(ledger.unbooked(), unbooked);
     }

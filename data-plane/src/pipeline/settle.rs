@@ -19,7 +19,7 @@ use super::decode::{Call, noted};
 use super::detach::Presence;
 use crate::api::event_id;
 use crate::gateway::Core;
-use crate::ledger::{OpenError, Opened};
+use crate::ledger::{Entry, Field, OpenError, Opened, Opening};
 use crate::snapshot::Deployment;
 use crate::telemetry::metrics;
 
@@ -41,7 +41,11 @@ pub(crate) struct Settlement {
     deployment: Arc<Deployment>,
     presence: Presence,
     opened: Opened,
-    /// `None` once closed.
+    opening: Opening,
+    /// The upstream model, which has the price.
+    model: String,
+    started_at_ms: i64,
+    /// What the end decides; `None` once closed.
     event: Option<UsageEvent>,
 }
 
@@ -54,13 +58,17 @@ impl Settlement {
         target: Target<'_>,
         presence: &Presence,
     ) -> Result<Self, OpenError> {
-        let mut event = opening(core, grant, call, &target);
+        let started_at_ms = core.gateway.clock.now_ms();
+        let model = noted(target.upstream_model);
+        let opening = opening(core, grant, call, &target, Begins { at_ms: started_at_ms, model: &model });
+        let mut event =
+            UsageEvent { request_id: call.call_id.clone(), ended_at_ms: started_at_ms, ..UsageEvent::default() };
         // What the record is worth if nobody lives to close it: the prompt, by its size.
         event.tokens = Some(tokens(&Usage { prompt: by_size(call), total: by_size(call), ..Usage::default() }));
         event.set_usage_source(UsageSource::Estimated);
         ESTIMATE_METHOD.clone_into(&mut event.estimate_method);
-        book(&mut event, target.deployment, None);
-        let opened = core.ledger.open(&event)?;
+        book(&mut event, target.deployment, &model, 0, None);
+        let opened = core.ledger.open(Entry::new(&opening, &event))?;
         presence.at_work();
         core.calls.set(core.calls.get() + 1);
         core.gateway.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -70,6 +78,9 @@ impl Settlement {
             deployment: Arc::clone(target.deployment),
             presence: presence.clone(),
             opened,
+            opening,
+            model,
+            started_at_ms,
             event: Some(event),
         })
     }
@@ -125,7 +136,8 @@ impl Settlement {
         }
         event.ended_at_ms = self.core.gateway.clock.now_ms();
         let tier = observed.service_tier.as_deref().or(self.call.request.service_tier.as_deref());
-        let cost = book(&mut event, &self.deployment, tier);
+        let took_ms = event.ended_at_ms - self.started_at_ms;
+        let cost = book(&mut event, &self.deployment, &self.model, took_ms, tier);
         event.success = ending == Ending::Complete || ending == Ending::ClientLeft;
         event.status = 200;
         if cost == Cost::Unknown {
@@ -141,7 +153,7 @@ impl Settlement {
         metrics::ending(ending);
         self.core.calls.set(self.core.calls.get().saturating_sub(1));
         self.core.gateway.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.core.ledger.close(event, self.opened);
+        self.core.ledger.close(Entry::new(&self.opening, &event), self.opened);
     }
 }
 
@@ -162,64 +174,69 @@ pub(crate) struct Target<'a> {
     pub(crate) attempt: u32,
 }
 
-fn opening(core: &Rc<Core>, grant: &Grant, call: &Call, target: &Target<'_>) -> UsageEvent {
-    let now = core.gateway.clock.now_ms();
-    let mut event = UsageEvent {
-        event_id: event_id(core, now).as_bytes().to_vec().into(),
-        request_id: call.call_id.clone(),
-        call_id: call.call_id.clone(),
-        call_type: call.task.call_type().to_owned(),
-        end_user: call.end_user.clone().unwrap_or_default(),
-        model: noted(target.upstream_model),
-        model_group: noted(&grant.group),
-        deployment_id: target.deployment.id.to_string(),
-        provider: target.deployment.provider.id().to_owned(),
-        api_base: target.shown_base.to_owned(),
-        started_at_ms: now,
-        ended_at_ms: now,
-        tags: call.tags.clone(),
-        attempt: target.attempt,
-        client_ip: call.client_ip.to_string(),
-        user_agent: call.user_agent.clone().unwrap_or_default(),
-        session_id: call.session_id.clone().unwrap_or_default(),
-        streamed: call.request.stream,
-        ..UsageEvent::default()
-    };
-    owners(&mut event, &grant.caller);
-    event
+fn opening(core: &Core, grant: &Grant, call: &Call, target: &Target<'_>, begins: Begins<'_>) -> Opening {
+    let deployment = target.deployment;
+    let mut opening = Opening::of(event_id(core, begins.at_ms).as_bytes());
+    opening.text(Field::CallId, &call.call_id);
+    opening.text(Field::CallType, call.task.call_type());
+    owners(&mut opening, &grant.caller);
+    opening.text(Field::EndUser, call.end_user.as_deref().unwrap_or_default());
+    opening.text(Field::Model, begins.model);
+    opening.text(Field::ModelGroup, noted(&grant.group));
+    opening.text(Field::DeploymentId, &*deployment.id);
+    opening.text(Field::Provider, deployment.provider.id());
+    opening.text(Field::ApiBase, target.shown_base);
+    opening.number(Field::StartedAtMs, u64::try_from(begins.at_ms).unwrap_or(0));
+    for tag in &call.tags {
+        opening.put(Field::Tags, tag.as_bytes());
+    }
+    opening.number(Field::Attempt, target.attempt.into());
+    opening.text(Field::ClientIp, &*call.client_ip);
+    opening.text(Field::UserAgent, call.user_agent.as_deref().unwrap_or_default());
+    opening.text(Field::SessionId, call.session_id.as_deref().unwrap_or_default());
+    opening.number(Field::Streamed, call.request.stream.into());
+    opening.text(Field::PriceSource, &deployment.price_for(begins.model).source);
+    opening
 }
 
-fn owners(event: &mut UsageEvent, caller: &Caller) {
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+/// When an attempt begins, and with which upstream model.
+#[derive(Clone, Copy)]
+struct Begins<'a> {
+    at_ms: i64,
+    model: &'a str,
+}
+
+fn owners(opening: &mut Opening, caller: &Caller) {
+    let mut organization = "";
     match &caller.identity {
         Identity::Master { user_id } => {
-            event.master_key = true;
-            event.user_id = user_id.to_string();
+            opening.number(Field::MasterKey, 1);
+            opening.text(Field::UserId, &**user_id);
         }
         Identity::Key { hash, key } => {
-            event.key_hash = hash.as_bytes().to_vec().into();
-            event.key_alias = text(key.alias());
-            event.user_id = text(key.user_id());
-            event.organization_id = text(key.organization_id());
+            opening.text(Field::KeyHash, hash.as_bytes());
+            opening.text(Field::KeyAlias, key.alias().unwrap_or_default());
+            opening.text(Field::UserId, key.user_id().unwrap_or_default());
+            organization = key.organization_id().unwrap_or_default();
         }
     }
     if let Some((team_id, team)) = &caller.team {
-        event.team_id = team_id.to_string();
-        event.team_alias = text(team.alias.as_deref());
-        if event.organization_id.is_empty() {
-            event.organization_id = text(team.organization_id.as_deref());
+        opening.text(Field::TeamId, &**team_id);
+        opening.text(Field::TeamAlias, team.alias.as_deref().unwrap_or_default());
+        if organization.is_empty() {
+            organization = team.organization_id.as_deref().unwrap_or_default();
         }
     }
+    opening.text(Field::OrganizationId, organization);
 }
 
 /// Prices what `event` says was used.
-fn book(event: &mut UsageEvent, deployment: &Deployment, tier: Option<&str>) -> Cost {
-    let price = deployment.price_for(&event.model);
-    let took = u64::try_from(event.ended_at_ms - event.started_at_ms).unwrap_or(0);
+fn book(event: &mut UsageEvent, deployment: &Deployment, model: &str, took_ms: i64, tier: Option<&str>) -> Cost {
+    let price = deployment.price_for(model);
     let tokens = event.tokens.unwrap_or_default();
-    let cost = cost(&tokens, Measure::of_one_call(took), price, tier_of(tier));
+    let measure = Measure::of_one_call(u64::try_from(took_ms).unwrap_or(0));
+    let cost = cost(&tokens, measure, price, tier_of(tier));
     event.set_price_state(cost.state());
-    event.price_source.clone_from(&price.source);
     event.cost_nano_usd = cost.amount().nanos();
     cost
 }
