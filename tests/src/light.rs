@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::{Channel, Endpoint};
 
 use pb::from_control_plane::Message as Down;
@@ -35,11 +36,10 @@ pub struct Received {
     pub compressed_bytes: u64,
 }
 
-/// A subscription that took everything. Dropped, it hangs up.
+/// A subscription that took everything and goes on acknowledging. Dropped, it hangs up.
 pub struct Light {
     pub received: Received,
-    _say: mpsc::Sender<pb::FromDataPlane>,
-    _heard: tonic::Streaming<pb::FromControlPlane>,
+    _following: AbortOnDropHandle<()>,
 }
 
 impl Door {
@@ -96,10 +96,23 @@ impl Light {
                     received.revision = end.version.as_ref().map_or(0, |version| version.revision);
                     let ack = pb::Ack { applied: end.version.clone(), durable: end.version };
                     tell(&say, Up::Ack(ack)).await?;
-                    return Ok(Self { received, _say: say, _heard: heard });
+                    let following = AbortOnDropHandle::new(tokio::spawn(follow(heard, say)));
+                    return Ok(Self { received, _following: following });
                 }
                 Down::Delta(_) => bail!("a delta for somebody who holds nothing"),
             }
+        }
+    }
+}
+
+/// Acknowledges what changes: who does not is cut off after a while.
+async fn follow(mut heard: tonic::Streaming<pb::FromControlPlane>, say: mpsc::Sender<pb::FromDataPlane>) {
+    while let Ok(Some(message)) = heard.message().await {
+        let Some(Down::Delta(delta)) = message.message else { continue };
+        let held = pb::Version { epoch: delta.epoch, revision: delta.to };
+        let ack = pb::Ack { applied: Some(held.clone()), durable: Some(held) };
+        if tell(&say, Up::Ack(ack)).await.is_err() {
+            return;
         }
     }
 }

@@ -267,17 +267,21 @@ impl Session {
     /// Pushes what the data plane lacks, if nothing is outstanding.
     async fn push_next(&mut self) -> Result<(), Cut> {
         let reached = *self.reached.borrow_and_update();
-        let Some(target) = reached.filter(|_| self.outstanding.is_none()) else { return Ok(()) };
+        if reached.is_none() || self.outstanding.is_some() {
+            return Ok(());
+        }
         self.explain_shrink().await;
         if self.pause.as_ref().is_some_and(|pause| pause.reached == reached && Instant::now() < pause.until) {
             return Ok(());
         }
         let parts = self.publisher.0.clone();
-        let to = match parts.shelf.update(&parts.source, self.held, self.newest, target).await {
+        let to = match parts.shelf.update(&parts.source, self.held, self.newest, &self.reached).await {
             Ok(Update::Nothing) => return Ok(()),
             Ok(Update::Delta(delta)) => {
-                let to = Version { epoch: target.epoch, revision: delta.to };
+                // It follows what is held, so it is of the same epoch.
+                let to = self.held.map(|held| Version { revision: delta.to, ..held });
                 self.send(Down::Delta(pb::Delta::clone(&delta))).await?;
+                let Some(to) = to else { return Ok(()) };
                 to
             }
             Ok(Update::Whole(whole)) => {

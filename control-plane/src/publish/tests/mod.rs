@@ -3,4 +3,4 @@
 mod deltas;
 mod sessions;
 mod shrinks;
-mod world;
+pub(super) mod world;

@@ -14,10 +14,10 @@ use crate::publish::source::Source;
 use crate::publish::{Environment, PublishedSettings, Publisher, Version, chunks, session};
 use crate::vault::Vault;
 
-pub(super) struct World {
+pub(in crate::publish) struct World {
     _database: fixture::TestDatabase,
     pub(super) db: PgPool,
-    pub(super) source: Source,
+    pub(in crate::publish) source: Source,
 }
 
 fn extras() -> PublishedSettings {
@@ -29,7 +29,7 @@ pub(super) fn environment() -> Environment {
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(in crate::publish) async fn new() -> Self {
         let database = fixture::database().await;
         let db = database.pool();
         let source = Source {
