@@ -12,11 +12,12 @@ use http::{HeaderMap, HeaderValue};
 use proto::KeyHash;
 use proto::v1::{self as pb, UsageEvent, resource::Body};
 
-use crate::ledger::{CoreLedger, Ledger};
+use crate::ledger::{CoreLedger, Ledger, Room};
 use crate::pipeline::authenticate::authenticate;
 use crate::pipeline::authorize::{authorize, check_route};
 use crate::pipeline::decode::Call;
 use crate::pipeline::route::route;
+use crate::settings::SpoolFull;
 use crate::snapshot::decode::Changes;
 use crate::snapshot::{Snapshot, Version};
 
@@ -110,7 +111,7 @@ impl Pen {
     /// A spool in a new folder among the temporary files.
     pub fn on_a_new_spool() -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("turnpike-bench-{}", std::process::id()));
-        let ledger = Ledger::open(folder.clone(), u64::MAX, 1)?;
+        let ledger = Ledger::open(folder.clone(), Room { max_bytes: u64::MAX, when_full: SpoolFull::Refuse }, 1)?;
         let event = UsageEvent {
             event_id: vec![7; 16].into(),
             request_id: "chatcmpl-0123456789abcdef0123456789".into(),

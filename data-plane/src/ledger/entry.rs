@@ -69,11 +69,14 @@ impl Opening {
     }
 
     fn varint(&mut self, mut left: u64) {
-        while left >= 0x80 {
-            self.0.push((left & 0x7f) as u8 | 0x80);
+        loop {
+            let [low, ..] = left.to_le_bytes();
             left >>= 7;
+            if left == 0 {
+                return self.0.push(low);
+            }
+            self.0.push(low | 0x80);
         }
-        self.0.push(left as u8);
     }
 }
 

@@ -16,7 +16,7 @@ pub use self::fleet::{Fleet, Layout};
 pub use self::plane::Plane;
 pub use self::standalone::Standalone;
 use crate::binaries::binary;
-use crate::client::Client;
+use crate::client::{Client, Reply};
 use crate::config::Config;
 use crate::database::{Booked, Database};
 use crate::ports;
@@ -134,9 +134,15 @@ impl Planes {
 }
 
 impl Key {
-    /// `/key/generate` with `wishes`, by an admin's client.
+    /// `/key/generate` with `wishes`, by an admin's client. It waits for all data planes longer than calls do by
+    /// themselves: on a busy machine, no story but those about waiting should depend on half a second.
     pub async fn generate(admin: &Client, wishes: Value) -> anyhow::Result<Self> {
-        let answer = admin.post("/key/generate", &wishes).await?.ok().context("/key/generate")?;
+        Self::of(&admin.post("/key/generate?wait=applied", &wishes).await?)
+    }
+
+    /// The key that an answer of `/key/generate` holds.
+    pub fn of(reply: &Reply) -> anyhow::Result<Self> {
+        let answer = reply.ok().context("/key/generate")?;
         let secret = answer["key"].as_str().context("no `key` in the answer")?.to_owned();
         let hash = answer["token"].as_str().context("no `token` in the answer")?.to_owned();
         ensure!(secret.starts_with("sk-"), "the key starts with {:?}", secret.get(..3));
