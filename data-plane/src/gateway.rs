@@ -21,7 +21,7 @@ use crate::snapshot::cell::SnapshotCell;
 use crate::snapshot::disk::Disk;
 use crate::snapshot::subscribe::{Forwarding, Load, Subscription};
 use crate::telemetry::metrics;
-use crate::transport::{Tls, Transport};
+use crate::transport::{Pools, Tls, Transport};
 
 /// At most this many calls go on without their client.
 const MAX_DETACHED: u32 = 100;
@@ -34,6 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) forwarding: Arc<ArcSwap<Forwarding>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) tls: Arc<Tls>,
+    pools: Arc<Pools>,
     pub(crate) clock: Clock,
     pub(crate) in_flight: Arc<AtomicU32>,
     detached: AtomicU32,
@@ -49,6 +50,7 @@ impl Gateway {
             forwarding: Arc::default(),
             ledger,
             tls: Arc::new(tls),
+            pools: Arc::default(),
             clock: Clock,
             in_flight: Arc::default(),
             detached: AtomicU32::new(0),
@@ -118,7 +120,6 @@ pub(crate) struct Core {
     pub(crate) stop: Rc<Signal>,
     /// Raised when running calls may not go on any longer.
     pub(crate) cut: Rc<Signal>,
-    pub(crate) calls: Cell<usize>,
     /// Calls of clients that are being served, and how many there may be.
     in_flight: Cell<u32>,
     most_in_flight: u32,
@@ -130,12 +131,11 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(gateway: Arc<Gateway>, index: usize, most_in_flight: u32) -> Self {
         Self {
-            transport: Rc::new(Transport::new(Arc::clone(&gateway.tls))),
+            transport: Rc::new(Transport::new(Arc::clone(&gateway.tls), Arc::clone(&gateway.pools))),
             ledger: CoreLedger::new(Arc::clone(&gateway.ledger), index),
             gateway,
             stop: Rc::default(),
             cut: Rc::default(),
-            calls: Cell::new(0),
             in_flight: Cell::new(0),
             most_in_flight,
             snapshot: RefCell::default(),

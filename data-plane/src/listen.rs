@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -162,7 +163,7 @@ fn core(seat: Seat, listener: TcpListener) -> anyhow::Result<()> {
         core.stop.raise();
         connections.close();
         connections.wait().await;
-        wait_for_detached(&core).await;
+        wait_for_all_calls(&core).await;
         anyhow::Ok(())
     });
     // What still runs is dropped, and with that booked; only then is the segment at its end.
@@ -251,10 +252,11 @@ async fn in_time(mut serving: Pin<&mut impl Future<Output = hyper::Result<()>>>,
     .await
 }
 
-/// Calls whose client left are read on; at shutdown they get the time that is left, until they are cut.
-async fn wait_for_detached(core: &Core) {
+/// Calls whose client left are read on; at shutdown they get the time that is left, until they are cut. Those of other
+/// cores count too: one may have borrowed a connection that this core drives.
+async fn wait_for_all_calls(core: &Core) {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
-    while core.calls.get() > 0 && !core.cut.is_raised() {
+    while core.gateway.in_flight.load(Ordering::Relaxed) > 0 && !core.cut.is_raised() {
         tick.tick().await;
     }
 }

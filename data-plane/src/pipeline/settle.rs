@@ -70,7 +70,6 @@ impl Settlement {
         book(&mut event, target.deployment, &model, 0, None);
         let opened = core.ledger.open(Entry::new(&opening, &event))?;
         presence.at_work();
-        core.calls.set(core.calls.get() + 1);
         core.gateway.in_flight.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             core: Rc::clone(core),
@@ -151,7 +150,6 @@ impl Settlement {
         event.set_ending(ending);
         event.ended_at_ms = self.core.gateway.clock.now_ms();
         metrics::ending(ending);
-        self.core.calls.set(self.core.calls.get().saturating_sub(1));
         self.core.gateway.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.core.ledger.close(Entry::new(&self.opening, &event), self.opened);
     }

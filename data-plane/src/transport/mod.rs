@@ -1,17 +1,16 @@
 //! The only module that opens sockets to providers.
 //!
-//! Each core has a pool of its own, so taking a connection locks nothing. A request that was not written is
-//! sent again on a fresh connection; one that was is never repeated here, because it may have been billed.
+//! A request that was not written is sent again on a fresh connection; one that was is never repeated here, because it
+//! may have been billed.
 
 mod body;
 mod connect;
 mod outgoing;
+mod pool;
 mod upstream;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dialects::splice::Pieces;
 use http::{Request, Response};
@@ -21,10 +20,10 @@ use hyper::client::conn::http1::SendRequest;
 pub(crate) use body::{UpstreamBody, collect};
 pub(crate) use connect::Tls;
 use outgoing::Outgoing;
+use pool::Pool;
+pub(crate) use pool::Pools;
 pub(crate) use upstream::{Origin, Upstream};
 
-const IDLE: Duration = Duration::from_secs(60);
-const MAX_IDLE_PER_ORIGIN: usize = 256;
 const CONNECT: Duration = Duration::from_secs(5);
 
 type Sender = SendRequest<Outgoing>;
@@ -32,12 +31,8 @@ type Sender = SendRequest<Outgoing>;
 /// One core's connections to providers.
 pub(crate) struct Transport {
     tls: Arc<Tls>,
-    idle: RefCell<HashMap<Arc<Origin>, Vec<Idle>>>,
-}
-
-struct Idle {
-    sender: Sender,
-    since: Instant,
+    pool: Arc<Pool>,
+    pools: Arc<Pools>,
 }
 
 /// Why no answer came from a provider.
@@ -54,8 +49,8 @@ pub(crate) enum TransportError {
 }
 
 impl Transport {
-    pub(crate) fn new(tls: Arc<Tls>) -> Self {
-        Self { tls, idle: RefCell::default() }
+    pub(crate) fn new(tls: Arc<Tls>, pools: Arc<Pools>) -> Self {
+        Self { tls, pool: pools.join(), pools }
     }
 
     /// Sends one request and waits for the head of its answer, at most `timeout`.
@@ -102,27 +97,18 @@ impl Transport {
         answer.map(|incoming| UpstreamBody::new(incoming, sender, Arc::clone(origin), std::rc::Rc::clone(self)))
     }
 
-    /// A connection that can still be used, the most recently used first.
+    /// A connection that can still be used: ours, or another core's.
     async fn take_idle(&self, origin: &Arc<Origin>) -> Option<Sender> {
         loop {
-            let Idle { mut sender, since } = self.idle.borrow_mut().get_mut(origin)?.pop()?;
-            if since.elapsed() < IDLE && !sender.is_closed() && sender.ready().await.is_ok() {
+            let mut sender = self.pool.take(origin).or_else(|| self.pools.borrow(origin))?;
+            if sender.ready().await.is_ok() {
                 return Some(sender);
             }
         }
     }
 
-    /// Takes a connection back whose answer was read to the end.
     fn put_back(&self, origin: &Arc<Origin>, sender: Sender) {
-        if sender.is_closed() {
-            return;
-        }
-        let mut idle = self.idle.borrow_mut();
-        let idle = idle.entry(Arc::clone(origin)).or_default();
-        idle.retain(|idle| idle.since.elapsed() < IDLE);
-        if idle.len() < MAX_IDLE_PER_ORIGIN {
-            idle.push(Idle { sender, since: Instant::now() });
-        }
+        self.pool.put(origin, sender);
     }
 
     async fn dial(&self, origin: &Origin) -> Result<Sender, TransportError> {

@@ -12,6 +12,8 @@ mod serve;
 mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
@@ -26,6 +28,7 @@ pub struct FakeProvider {
     address: SocketAddr,
     ledger: Ledger,
     gate: watch::Sender<bool>,
+    connections: Arc<AtomicUsize>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,13 +48,20 @@ impl FakeProvider {
         let (gate, gate_seen) = watch::channel(false);
         let stop = CancellationToken::new();
         let usual = Conduct::default().told(directive)?;
-        let shop = serve::Shop { name: address.port(), ledger: ledger.clone(), usual, gate: gate_seen };
+        let connections = Arc::<AtomicUsize>::default();
+        let shop = serve::Shop {
+            name: address.port(),
+            ledger: ledger.clone(),
+            usual,
+            gate: gate_seen,
+            connections: Arc::clone(&connections),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("fake-provider".to_owned())
             .spawn(move || runtime.block_on(serve::until(stopped, listener, shop)))?;
-        Ok(Self { address, ledger, gate, stop, thread: Some(thread) })
+        Ok(Self { address, ledger, gate, connections, stop, thread: Some(thread) })
     }
 
     /// Its `api_base`.
@@ -62,6 +72,11 @@ impl FakeProvider {
     /// Its own books.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// How many connections were opened to it.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Lets every answer go on that waits at the gate (directive `gate`), now and later.

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,7 @@ pub(super) struct Shop {
     pub(super) ledger: Ledger,
     pub(super) usual: Conduct,
     pub(super) gate: watch::Receiver<bool>,
+    pub(super) connections: Arc<AtomicUsize>,
 }
 
 /// Serves until stopped; then every connection is dropped where it stands.
@@ -38,6 +41,7 @@ pub(super) async fn until(stop: CancellationToken, listener: TcpListener, shop: 
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let serve = async {
         while let Ok((socket, _)) = listener.accept().await {
+            shop.connections.fetch_add(1, Ordering::Relaxed);
             let shop = shop.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request| answer(shop.clone(), request));
