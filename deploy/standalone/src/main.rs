@@ -10,6 +10,11 @@ mod run;
 use std::process::ExitCode;
 
 use flags::Command;
+use mimalloc::MiMalloc;
+
+/// The data plane's calls allocate and free small pieces on each core.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let (flags, foreign) = match flags::read(std::env::args_os()) {
