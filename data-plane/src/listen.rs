@@ -256,7 +256,16 @@ async fn in_time(mut serving: Pin<&mut impl Future<Output = hyper::Result<()>>>,
 /// cores count too: one may have borrowed a connection that this core drives.
 async fn wait_for_all_calls(core: &Core) {
     let mut tick = tokio::time::interval(Duration::from_millis(20));
-    while core.gateway.in_flight.load(Ordering::Relaxed) > 0 && !core.cut.is_raised() {
-        tick.tick().await;
+    // Those that are cut say their last words; by then all are over.
+    let over = async {
+        core.cut.raised().await;
+        tokio::time::sleep(LAST_WORDS + Duration::from_secs(1)).await;
+    };
+    tokio::pin!(over);
+    while core.gateway.in_flight.load(Ordering::Relaxed) > 0 {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = &mut over => break,
+        }
     }
 }

@@ -52,9 +52,14 @@ where
     if !ours.await? {
         return Ok(Turn::Elsewhere);
     }
-    job(db.clone()).await?;
-    tx.commit().await?;
-    Ok(Turn::Done)
+    let done = job(db.clone()).await;
+    // Ended by hand either way: a dropped transaction is rolled back a moment later, and keeps the lock until then.
+    if done.is_ok() {
+        tx.commit().await?
+    } else {
+        tx.rollback().await?
+    }
+    done.map(|()| Turn::Done)
 }
 
 #[cfg(test)]
