@@ -148,6 +148,21 @@ async fn poison_is_put_aside_and_the_rest_of_its_batch_is_booked() {
     assert!(kept.into_iter().any(|event| event.event_id == overflowing.event_id));
 }
 
+#[tokio::test]
+async fn bytes_that_are_no_event_are_put_aside_once_and_the_rest_of_their_batch_is_booked() {
+    let database = fixture::database().await;
+    let db = database.pool();
+    let garbage = vec![0xff; 40];
+    let mut sent = batch(1, vec![event("t", 1), event("t", 1)]);
+    sent.events.insert(1, garbage.clone().into());
+    let intake = Intake::new(db.clone());
+    assert_eq!(figures(&intake.take_in(sent.clone()).await), (true, 2, 0, 1));
+    assert_eq!(figures(&intake.take_in(sent).await), (true, 0, 2, 1));
+    let letters: Vec<(String, Vec<u8>)> =
+        sqlx::query_as("select reason, event from spend_dead_letters").fetch_all(&db).await.unwrap();
+    assert_eq!(letters, [("its bytes are no usage event".to_owned(), garbage)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn intakes_that_book_the_same_owners_in_opposite_order_both_get_through() {
     let database = fixture::database().await;

@@ -52,14 +52,14 @@ where
     if !ours.await? {
         return Ok(Turn::Elsewhere);
     }
-    let done = job(db.clone()).await;
-    // Ended by hand either way: a dropped transaction is rolled back a moment later, and keeps the lock until then.
-    if done.is_ok() {
-        tx.commit().await?
-    } else {
-        tx.rollback().await?
+    if let Err(error) = job(db.clone()).await {
+        // By hand: a dropped transaction is rolled back a moment later, and keeps the lock until then. Where that fails,
+        // the connection is gone, and the lock with it.
+        drop(tx.rollback().await);
+        return Err(error);
     }
-    done.map(|()| Turn::Done)
+    tx.commit().await?;
+    Ok(Turn::Done)
 }
 
 #[cfg(test)]

@@ -144,10 +144,20 @@ struct Outstanding {
     until: Instant,
 }
 
-/// Nothing is pushed before `until` while the database stands at `reached`.
+/// Nothing is pushed before `until`, unless the database comes further than to `at`.
 struct Pause {
-    reached: Option<Version>,
+    at: Option<Version>,
     until: Instant,
+}
+
+impl Pause {
+    fn holds(&self, reached: Option<Version>) -> bool {
+        let is_news = match (self.at, reached) {
+            (Some(at), Some(reached)) => at.epoch != reached.epoch || at.revision < reached.revision,
+            (at, reached) => at != reached,
+        };
+        !is_news && Instant::now() < self.until
+    }
 }
 
 impl Session {
@@ -259,9 +269,15 @@ impl Session {
 
     /// The outstanding update was refused whole. The next one holds everything, once there is reason to try.
     fn refused(&mut self) {
-        self.outstanding = None;
+        let refused = self.outstanding.take().map(|outstanding| outstanding.to);
         self.held = None;
-        self.pause = Some(Pause { reached: *self.reached.borrow(), until: Instant::now() + RETRY_REFUSED });
+        // What was composed may be ahead of what is known of the database: hearing of it later is no news.
+        let reached = *self.reached.borrow();
+        let is_ahead = |refused: &Version| {
+            reached.is_some_and(|reached| reached.epoch == refused.epoch && reached.revision < refused.revision)
+        };
+        let at = refused.filter(is_ahead).or(reached);
+        self.pause = Some(Pause { at, until: Instant::now() + RETRY_REFUSED });
     }
 
     /// Pushes what the data plane lacks, if nothing is outstanding.
@@ -271,7 +287,7 @@ impl Session {
             return Ok(());
         }
         self.explain_shrink().await;
-        if self.pause.as_ref().is_some_and(|pause| pause.reached == reached && Instant::now() < pause.until) {
+        if self.pause.as_ref().is_some_and(|pause| pause.holds(reached)) {
             return Ok(());
         }
         let parts = self.publisher.0.clone();
@@ -307,7 +323,7 @@ impl Session {
                     error = format!("{error:#}"),
                     "no update could be composed"
                 );
-                self.pause = Some(Pause { reached, until: Instant::now() + RETRY_DATABASE });
+                self.pause = Some(Pause { at: reached, until: Instant::now() + RETRY_DATABASE });
                 return Ok(());
             }
         };

@@ -1,8 +1,6 @@
 //! The body of a provider's answer, which gives its connection back when it was read to the end.
 
 use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,17 +8,17 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use super::{Origin, Sender, Transport, TransportError};
+use super::{Lease, TransportError};
 
 /// An answer's body on its connection. Dropped before its end, it closes the connection.
 pub(crate) struct UpstreamBody {
     incoming: Incoming,
-    connection: Option<(Sender, Arc<Origin>, Rc<Transport>)>,
+    lease: Option<Lease>,
 }
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, sender: Sender, origin: Arc<Origin>, transport: Rc<Transport>) -> Self {
-        let mut body = Self { incoming, connection: Some((sender, origin, transport)) };
+    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+        let mut body = Self { incoming, lease: Some(lease) };
         if body.incoming.is_end_stream() {
             body.give_back();
         }
@@ -52,8 +50,8 @@ impl UpstreamBody {
     }
 
     fn give_back(&mut self) {
-        if let Some((sender, origin, transport)) = self.connection.take() {
-            transport.put_back(&origin, sender);
+        if let Some(Lease { sender, origin, home, .. }) = self.lease.take() {
+            home.put(&origin, sender);
         }
     }
 }

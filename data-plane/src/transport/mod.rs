@@ -9,12 +9,12 @@ mod outgoing;
 mod pool;
 mod upstream;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dialects::splice::Pieces;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
 pub(crate) use body::{UpstreamBody, collect};
@@ -33,6 +33,16 @@ pub(crate) struct Transport {
     tls: Arc<Tls>,
     pool: Arc<Pool>,
     pools: Arc<Pools>,
+    /// Held once by each call that waits for a provider or reads its answer.
+    busy: Rc<()>,
+}
+
+/// A connection in use, and where it goes back to.
+struct Lease {
+    sender: Sender,
+    origin: Arc<Origin>,
+    home: Arc<Pool>,
+    _busy: Rc<()>,
 }
 
 /// Why no answer came from a provider.
@@ -50,12 +60,12 @@ pub(crate) enum TransportError {
 
 impl Transport {
     pub(crate) fn new(tls: Arc<Tls>, pools: Arc<Pools>) -> Self {
-        Self { tls, pool: pools.join(), pools }
+        Self { tls, pool: pools.join(), pools, busy: Rc::default() }
     }
 
     /// Sends one request and waits for the head of its answer, at most `timeout`.
     pub(crate) async fn send(
-        self: &std::rc::Rc<Self>,
+        self: &Rc<Self>,
         upstream: &Upstream,
         body: Pieces,
         timeout: Duration,
@@ -68,18 +78,22 @@ impl Transport {
     }
 
     async fn exchange(
-        self: &std::rc::Rc<Self>,
+        self: &Rc<Self>,
         upstream: &Upstream,
         body: Pieces,
     ) -> Result<Response<UpstreamBody>, TransportError> {
         let mut request = upstream.request(body);
+        let busy = Rc::clone(&self.busy);
         loop {
-            let (mut sender, reused) = match self.take_idle(&upstream.origin).await {
-                Some(sender) => (sender, Reused::Yes),
-                None => (self.dial(&upstream.origin).await?, Reused::No),
+            let (mut sender, home, reused) = match self.take_idle(&upstream.origin).await {
+                Some((sender, home)) => (sender, home, Reused::Yes),
+                None => (self.dial(&upstream.origin).await?, Arc::clone(&self.pool), Reused::No),
             };
             match sender.try_send_request(request).await {
-                Ok(answer) => return Ok(self.keep(answer, sender, &upstream.origin)),
+                Ok(answer) => {
+                    let lease = Lease { sender, origin: Arc::clone(&upstream.origin), home, _busy: busy };
+                    return Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease)));
+                }
                 Err(mut unsent) => match (unsent.take_message(), reused) {
                     (Some(whole), Reused::Yes) => request = whole,
                     (Some(_), Reused::No) | (None, _) => return Err(TransportError::Broken(unsent.into_error())),
@@ -88,27 +102,18 @@ impl Transport {
         }
     }
 
-    fn keep(
-        self: &std::rc::Rc<Self>,
-        answer: Response<Incoming>,
-        sender: Sender,
-        origin: &Arc<Origin>,
-    ) -> Response<UpstreamBody> {
-        answer.map(|incoming| UpstreamBody::new(incoming, sender, Arc::clone(origin), std::rc::Rc::clone(self)))
-    }
-
-    /// A connection that can still be used: ours, or another core's.
-    async fn take_idle(&self, origin: &Arc<Origin>) -> Option<Sender> {
+    /// A connection that can still be used, and the pool it goes back to: ours, or another core's if nothing else runs here.
+    async fn take_idle(&self, origin: &Arc<Origin>) -> Option<(Sender, Arc<Pool>)> {
         loop {
-            let mut sender = self.pool.take(origin).or_else(|| self.pools.borrow(origin))?;
+            let ours = self.pool.take(origin).map(|sender| (sender, Arc::clone(&self.pool)));
+            // One count is ours, one the call's.
+            let is_alone = || Rc::strong_count(&self.busy) <= 2;
+            let theirs = || is_alone().then(|| self.pools.borrow(origin)).flatten();
+            let (mut sender, home) = ours.or_else(theirs)?;
             if sender.ready().await.is_ok() {
-                return Some(sender);
+                return Some((sender, home));
             }
         }
-    }
-
-    fn put_back(&self, origin: &Arc<Origin>, sender: Sender) {
-        self.pool.put(origin, sender);
     }
 
     async fn dial(&self, origin: &Origin) -> Result<Sender, TransportError> {

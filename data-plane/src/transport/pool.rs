@@ -1,8 +1,9 @@
 //! Connections to providers that wait for their next call.
 //!
 //! Each core has a pool of its own, which nobody else wants while there is traffic. A core that finds nothing in it looks
-//! into the others' before it dials: where there is a call a second, they would all have gone cold else. A borrowed
-//! connection is still driven by the core that dialled it, so no core ends before all calls have ([`crate::listen`]).
+//! into the others' before it dials, if it has no other call to wait for: where there is a call a second, they would all have
+//! gone cold else. A borrowed connection is still driven by the core that dialled it. So it goes back there, and no core
+//! ends before all calls have ([`crate::listen`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,10 +35,10 @@ impl Pools {
         pool
     }
 
-    /// A connection from anybody's pool.
-    pub(super) fn borrow(&self, origin: &Arc<Origin>) -> Option<Sender> {
+    /// A connection from anybody's pool, and that pool.
+    pub(super) fn borrow(&self, origin: &Arc<Origin>) -> Option<(Sender, Arc<Pool>)> {
         let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().find_map(|pool| pool.take(origin))
+        pools.iter().find_map(|pool| Some((pool.take(origin)?, Arc::clone(pool))))
     }
 }
 

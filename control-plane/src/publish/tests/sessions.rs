@@ -107,6 +107,11 @@ impl DataPlane {
         self.say(Up::Ack(pb::Ack { applied: version.clone(), durable: version })).await;
     }
 
+    /// Whether nothing was sent that is not heard yet.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.hear.is_empty()
+    }
+
     /// Says that what the database holds now is applied.
     pub(super) async fn acknowledge_current(&mut self, world: &World) {
         let (epoch, revision) = crate::publish::feed::current(&world.db).await.unwrap();
