@@ -1,6 +1,7 @@
 //! The command line of `turnpike-control-plane`. Every flag is an environment variable too.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -69,6 +70,10 @@ pub struct Serve {
     #[arg(long, env = "TURNPIKE_DATABASE_CONNECTIONS", value_name = "N", default_value_t = crate::settings::DATABASE_CONNECTIONS)]
     database_connections: u32,
 
+    /// Most calls a second of one caller of the admin API; more are answered with 429. Without it they are not counted.
+    #[arg(long, env = "TURNPIKE_ADMIN_CALLS_PER_SECOND", value_name = "N")]
+    admin_calls_per_second: Option<NonZeroU32>,
+
     /// The address to listen on.
     #[arg(long, env = "HOST", default_value = "0.0.0.0")]
     pub host: IpAddr,
@@ -118,6 +123,7 @@ impl Serve {
             config: self.config.clone(),
             database_url: self.database_url.clone().map(Secret::new),
             database_connections: Some(self.database_connections),
+            admin_calls_per_second: self.admin_calls_per_second,
             vault_key: None,
             insecure_no_auth: self.insecure_no_auth,
         }

@@ -73,7 +73,7 @@ pub async fn run(settings: Settings, listeners: Listeners, shutdown: Cancellatio
         GrpcListener::Tcp { join_token, .. } => Admission::Token(*join_token),
         GrpcListener::Unix(_) => Admission::Local,
     };
-    let admin = http::admin_router(app.clone());
+    let admin = http::admin_router(app.clone(), settings.admin_calls_per_second);
     let grpc = enrol::grpc_router(&app.publisher, app.db.clone());
     let for_data_planes = enrol::guarded(grpc.fallback_service(admin.clone()), admission);
 

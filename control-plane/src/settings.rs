@@ -2,6 +2,7 @@
 //!
 //! Flags are in [`crate::flags`]; standalone has flags of its own and gives what it knows as [`Given`].
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use sqlx::postgres::PgConnectOptions;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub database: PgConnectOptions,
     /// Most connections to it.
     pub database_connections: u32,
+    /// Most admin calls of one caller; not limited by default.
+    pub admin_calls_per_second: Option<NonZeroU32>,
     /// The key that may do everything; nothing only with [`Authentication::Off`].
     pub master_key: Option<Secret>,
     /// Whether callers are asked for a key.
@@ -50,6 +53,8 @@ pub struct Given {
     pub database_url: Option<Secret>,
     /// Most connections to the database.
     pub database_connections: Option<u32>,
+    /// Most admin calls of one caller.
+    pub admin_calls_per_second: Option<NonZeroU32>,
     /// A vault key from elsewhere, where the environment has none.
     pub vault_key: Option<Secret>,
     /// `--insecure-no-auth`.
@@ -131,6 +136,7 @@ impl Settings {
         Ok(Self {
             database,
             database_connections: given.database_connections.unwrap_or(DATABASE_CONNECTIONS).max(LEAST_CONNECTIONS),
+            admin_calls_per_second: given.admin_calls_per_second,
             master_key,
             authentication,
             vault_secret,

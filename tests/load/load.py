@@ -6,6 +6,7 @@ TURNPIKE_BENCH names (wrk and oha, pinned; a window that other processes disturb
 """
 import argparse, importlib.util, json, os, resource, shutil, signal, socket, statistics, subprocess, sys, time, urllib.parse
 
+import planes
 from quiet import Upstream
 from world import MODEL, QUIET_MODEL, Broken, World, await_true, call, counter
 
@@ -215,6 +216,15 @@ class Scenario:
         grown = statistics.median(seen[-quarter:]) - statistics.median(seen[quarter:2 * quarter] or seen)
         self.add(f"memory grown over {self.args.soak} s at full load, MiB", grown, None, "at most", 5)
 
+    def planes(self):
+        """Last, because it takes the pins off and lets the data plane start anew."""
+        run = self.targets["turnpike"]
+        run.files = {"plain": run.body_file("plain"), **getattr(run, "files", {})}
+        planes.on_all_cores([self.control.pid, *processes_of_postgres()])
+        planes.intake(self, self.args.duration * 4)
+        planes.keys(self, self.args.keys)
+        planes.restart(self, self.args.keys)
+
     def table(self):
         number = lambda x: "" if x is None else f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
         print("\n| what | Turnpike | nginx or other | ratio | promise | holds |\n|---|---|---|---|---|---|")
@@ -245,6 +255,7 @@ def arguments():
                     help="frozen: the control plane stands still within a window, so that it takes nothing of the load's core")
     ap.add_argument("--quiet", type=int, default=60, help="seconds of the quiet gateway; 0 leaves it out")
     ap.add_argument("--connections", type=int, default=10000, help="idle connections; 0 leaves them out")
+    ap.add_argument("--keys", type=int, default=10000, help="keys made at the end, and found in the disk copy; 0 leaves it out")
     ap.add_argument("--soak", type=int, default=0, help="seconds at full load, such as 3600")
     ap.add_argument("--max-foreign", type=float, default=0.05)
     ap.add_argument("--retries", type=int, default=2)
@@ -275,6 +286,8 @@ def main():
             scenario.crowd()
         if args.soak:
             scenario.soak()
+        if args.keys:
+            scenario.planes()
         scenario.table()
         print(f"\nEvery window: {args.out}")
     except Broken as e:

@@ -33,7 +33,7 @@ def call(url, method="GET", body=None, headers=None, timeout=10):
         c.close()
 
 
-def await_true(what, within, probe, process=None):
+def await_true(what, within, probe, process=None, pause=0.02):
     """Looks at `probe` until it holds. A process that has ended, or the deadline, is an error."""
     end, last = time.monotonic() + within, ""
     while time.monotonic() < end:
@@ -44,7 +44,7 @@ def await_true(what, within, probe, process=None):
                 return
         except OSError as e:
             last = f" ({e})"
-        time.sleep(0.02)
+        time.sleep(pause)
     raise Broken(f"{what}: not within {within} s{last}")
 
 
@@ -62,7 +62,7 @@ class World:
         with open(log_path, "wb") as log:
             p = subprocess.Popen(["taskset", "-c", cpu, *argv], stdout=log, stderr=subprocess.STDOUT, cwd=self.work,
                                  env={**base, **(env or {})}, start_new_session=True)
-        p.name, p.log_path = name, log_path
+        p.name, p.log_path, p.environment = name, log_path, env
         self.started.append(p)
         return p
 
@@ -115,6 +115,7 @@ class World:
                        {"LITELLM_MASTER_KEY": master, "TURNPIKE_VAULT_KEY": secrets.token_hex(16), "RUST_LOG": "warn"})
         self.admin = f"http://127.0.0.1:{admin_port}"
         await_true("the control plane is ready", 60, lambda: call(self.admin + "/health/readiness")[0] == 200, p)
+        self.master = master
         status, text = call(self.admin + "/key/generate", "POST", {}, {"Authorization": f"Bearer {master}"})
         if status != 200:
             raise Broken(f"/key/generate: {status} {text}")

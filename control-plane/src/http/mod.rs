@@ -1,7 +1,7 @@
 //! The admin API: every slice's routes, what they share at the rim, and their documentation.
 //!
 //! Reading requests is [`fields`], [`body`] and [`query`]; answering changes is [`answer`]; what happens around every
-//! call is [`rim`].
+//! call is [`rim`], how many there may be [`pace`].
 
 pub(crate) mod answer;
 pub(crate) mod body;
@@ -10,8 +10,11 @@ mod credentials;
 mod docs;
 pub(crate) mod fields;
 pub(crate) mod moment;
+mod pace;
 pub(crate) mod query;
 mod rim;
+
+use std::num::NonZeroU32;
 
 use axum::Router;
 use http::StatusCode;
@@ -22,14 +25,14 @@ use crate::app::App;
 use crate::error::Envelope;
 use crate::{health, keys, models, spend, teams, users};
 
-/// All admin routes, for the admin listener and for data planes that forward calls.
-pub(crate) fn admin_router(app: App) -> Router {
+/// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` of one caller.
+pub(crate) fn admin_router(app: App, calls_per_second: Option<NonZeroU32>) -> Router {
     let (router, api) = documented();
     let router = router
         .merge(docs::router(&api))
         .fallback(async || Envelope::detail(StatusCode::NOT_FOUND, "Not Found"))
         .method_not_allowed_fallback(async || Envelope::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"));
-    rim::around(router.with_state(app))
+    rim::around(router.with_state(app), calls_per_second)
 }
 
 /// The routes of all slices, one line each, with what OpenAPI says of them.

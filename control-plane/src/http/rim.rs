@@ -2,6 +2,8 @@
 //! body that is JSON before anybody asks who sent it.
 
 use std::any::Any;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -16,6 +18,7 @@ use uuid::Uuid;
 
 use super::body::{collect, parse};
 use super::caller::ClientAddress;
+use super::pace::{self, Pace};
 use crate::error::{Envelope, InputError};
 
 /// How long a call may take.
@@ -28,9 +31,15 @@ const REQUEST_ID: &str = "x-turnpike-request-id";
 const ONCE: [&str; 6] = ["authorization", "x-litellm-api-key", "api-key", "x-api-key", "host", "content-length"];
 
 /// The router with everything that belongs around it.
-pub(super) fn around(router: Router) -> Router {
+pub(super) fn around(router: Router, calls_per_second: Option<NonZeroU32>) -> Router {
+    let router = router.layer(middleware::from_fn(read_whole));
+    let router = match calls_per_second.map(Pace::new) {
+        Some(pace) => {
+            router.layer(middleware::from_fn(move |request, next| pace::keep(Arc::clone(&pace), request, next)))
+        }
+        None => router,
+    };
     router
-        .layer(middleware::from_fn(read_whole))
         .layer(middleware::from_fn(unambiguous))
         .layer(middleware::from_fn(in_time))
         .layer(CatchPanicLayer::custom(broken))
@@ -115,7 +124,8 @@ mod tests {
     }
 
     async fn call(method: &str, path: &str, body: impl Into<Body>) -> (u16, Value) {
-        let router = around(Router::new().route("/echo", post(async |text: String| text)).route("/panic", get(panics)));
+        let router = Router::new().route("/echo", post(async |text: String| text)).route("/panic", get(panics));
+        let router = around(router, None);
         let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         assert!(response.headers().contains_key(REQUEST_ID));

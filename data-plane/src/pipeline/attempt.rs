@@ -95,24 +95,16 @@ pub(super) struct Attempts<'a> {
 /// Tries the plan.
 pub(crate) async fn attempt(
     core: &Rc<Core>,
-    plan: Plan,
-    grant: Grant,
-    call: Call,
-    presence: Presence,
+    plan: &Plan,
+    grant: &Grant,
+    call: &Rc<Call>,
+    presence: &Presence,
 ) -> Result<Answer, ProxyError> {
-    let call = Rc::new(call);
-    let attempts = Attempts {
-        core,
-        grant: &grant,
-        call: &call,
-        plan: &plan,
-        presence: &presence,
-        began: Instant::now(),
-        stream_usage: plan.stream_usage,
-    };
+    let began = Instant::now();
+    let attempts = Attempts { core, grant, call, plan, presence, began, stream_usage: plan.stream_usage };
     let mut failed: Vec<Arc<Deployment>> = Vec::new();
     for attempt in 0_u32.. {
-        let Some(deployment) = choose(core, &plan, &failed) else { break };
+        let Some(deployment) = choose(core, plan, &failed) else { break };
         let failure = match attempts.once(&deployment, attempt).await? {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
@@ -120,14 +112,14 @@ pub(crate) async fn attempt(
         let retries = plan.retries(&deployment);
         let others = plan.candidates.iter().any(|other| !Arc::ptr_eq(other, &deployment) && !was_tried(&failed, other));
         if attempt >= retries || presence.is_gone() || !may_retry(failure.fault.class, plan.candidates.len()) {
-            return Err(given_up(failure, &grant, deployment, attempt, retries));
+            return Err(given_up(failure, grant, deployment, attempt, retries));
         }
         metrics::retry();
         if !others {
             tokio::time::sleep(pause(core, attempt, failure.fault.retry_after)).await;
         }
         if presence.is_gone() || core.cut.is_raised() {
-            return Err(given_up(failure, &grant, deployment, attempt, retries));
+            return Err(given_up(failure, grant, deployment, attempt, retries));
         }
         failed.push(deployment);
     }
@@ -280,8 +272,9 @@ impl Attempts<'_> {
                     TransportError::Timeout { .. } => Ending::UpstreamStalled,
                     _ => Ending::UpstreamCut,
                 };
-                settlement.close(ending, Observed::default());
-                return Err(self.fault(deployment, class_of(&error), &error.to_string()));
+                let failure = self.fault(deployment, class_of(&error), &error.to_string());
+                settlement.break_off(ending, Observed::default(), &failure.fault);
+                return Err(failure);
             }
         };
         let answer = match dialects::openai::answer::read(&bytes) {
@@ -290,7 +283,7 @@ impl Attempts<'_> {
                 let said = dialects::openai::fault::read_upstream(&bytes).message;
                 let failure =
                     self.fault(deployment, FaultClass::BadGateway, &format!("the answer is not JSON: {said}"));
-                settlement.refuse(502, failure.fault.class.name(), &failure.fault.message);
+                settlement.refuse(502, &failure.fault);
                 return Err(failure);
             }
         };
@@ -298,7 +291,7 @@ impl Attempts<'_> {
             && answer.usage.is_none()
         {
             let failure = self.fault(deployment, FaultClass::InternalServer, &error.message);
-            settlement.refuse(failure.fault.class.status(), failure.fault.class.name(), &failure.fault.message);
+            settlement.refuse(failure.fault.class.status(), &failure.fault);
             return Err(failure);
         }
         let observed = Observed {
@@ -348,7 +341,7 @@ impl Attempts<'_> {
     ) -> Failure {
         let fault = deployment.provider.explain(&wire::Reply { status, headers: headers.clone(), body });
         let fault = deployment.hidden(fault);
-        settlement.refuse(fault.class.status(), fault.class.name(), &fault.message);
+        settlement.refuse(fault.class.status(), &fault);
         Failure { fault, headers }
     }
 
@@ -356,14 +349,14 @@ impl Attempts<'_> {
         let failure = self.fault(deployment, class_of(error), &error.to_string());
         match error {
             TransportError::Connect { .. } => {
-                settlement.refuse(failure.fault.class.status(), failure.fault.class.name(), &failure.fault.message);
+                settlement.refuse(failure.fault.class.status(), &failure.fault);
             }
             // The call was sent: nobody can say that the provider did not work on it.
             TransportError::Timeout { .. } => {
-                settlement.close(Ending::UpstreamStalled, Observed::default());
+                settlement.break_off(Ending::UpstreamStalled, Observed::default(), &failure.fault);
             }
             TransportError::Broken(_) | TransportError::TooLarge { .. } => {
-                settlement.close(Ending::UpstreamCut, Observed::default());
+                settlement.break_off(Ending::UpstreamCut, Observed::default(), &failure.fault);
             }
         }
         failure

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::authenticate::{Caller, Identity};
 use super::decode::Call;
 use crate::snapshot::{Deployment, Models, Names, Settings, Snapshot, models};
@@ -72,16 +74,18 @@ impl Owner {
 pub(crate) fn authorize(snapshot: &Snapshot, caller: Caller, call: &Call) -> Result<Grant, AuthorizeError> {
     let name = resolve(&snapshot.settings, &caller, &call.asked);
     let scopes = check_access(&snapshot.models, &caller, &name)?;
-    let mut candidates = candidates(&snapshot.models, &caller, &name.group);
+    let mut candidates = candidates(&snapshot.models, &caller, name.group);
     // Who was let in by an access group sees the deployments of that group alone.
     candidates.retain(|deployment| scopes.iter().all(|scope| scope.holds(deployment)));
     if candidates.is_empty() {
         return Err(AuthorizeError::Unknown { route: call.task.route(), model: call.asked.clone() });
     }
-    let usable: Vec<_> = candidates.into_iter().filter(|deployment| !deployment.blocked).collect();
-    match usable.is_empty() {
+    candidates.retain(|deployment| !deployment.blocked);
+    let group = name.group.to_owned();
+    drop(name);
+    match candidates.is_empty() {
         true => Err(AuthorizeError::Blocked { model: call.asked.clone() }),
-        false => Ok(Grant { caller, group: name.group, candidates: usable }),
+        false => Ok(Grant { caller, group, candidates }),
     }
 }
 
@@ -115,40 +119,39 @@ pub(crate) fn may_use(snapshot: &Snapshot, caller: &Caller, model: &str) -> bool
     check_access(&snapshot.models, caller, &name).is_ok()
 }
 
-/// A name on its way through the alias tables.
-struct Name {
-    group: String,
+/// A name on its way through the alias tables. Every step of it stands in one of them, so nothing is copied.
+struct Name<'a> {
+    group: &'a str,
     /// Every name that may stand in a list of allowed models.
-    candidates: Vec<String>,
+    candidates: SmallVec<[&'a str; 4]>,
     /// A team alias was used: the team's admin has said yes.
     by_team_alias: bool,
 }
 
-fn resolve(settings: &Settings, caller: &Caller, asked: &str) -> Name {
+fn resolve<'a>(settings: &'a Settings, caller: &'a Caller, asked: &'a str) -> Name<'a> {
     let team_aliases = caller.team.as_ref().map_or(&[][..], |(_, team)| &team.model_aliases);
     let by_key = |name: &str| match &caller.identity {
-        Identity::Key { key, .. } => key.model_behind(name).map(str::to_owned),
+        Identity::Key { key, .. } => key.model_behind(name),
         Identity::Master { .. } => None,
     };
-    let by_team = team_aliases.iter().find(|(alias, _)| alias.as_ref() == asked).map(|(_, model)| model.to_string());
+    let by_team = team_aliases.iter().find(|(alias, _)| alias.as_ref() == asked).map(|(_, model)| model.as_ref());
     let by_team_alias = by_team.is_some();
-    let mut name = by_team.unwrap_or_else(|| asked.to_owned());
+    let mut name = by_team.unwrap_or(asked);
     let mut by_key_alias = false;
-    if let Some(target) = by_key(&name) {
+    if let Some(target) = by_key(name) {
         (name, by_key_alias) = (target, true);
     }
-    let before_map = name.clone();
-    if let Some(target) = settings.model_alias_map.get(name.as_str()) {
-        name = target.to_string();
+    let before_map = name;
+    if let Some(target) = settings.model_alias_map.get(name) {
+        name = target;
     }
-    if let Some(target) = by_key(&name) {
+    if let Some(target) = by_key(name) {
         (name, by_key_alias) = (target, true);
     }
-    let group = settings.group_aliases.get(name.as_str()).map_or_else(|| name.clone(), |alias| alias.model.to_string());
-    let mut candidates = vec![name, group.clone()];
+    let group = settings.group_aliases.get(name).map_or(name, |alias| &alias.model);
+    let mut candidates = SmallVec::from_slice(&[name, group]);
     if !by_key_alias {
-        candidates.push(before_map);
-        candidates.push(asked.to_owned());
+        candidates.extend([before_map, asked]);
     }
     candidates.dedup();
     // What the team's admin said yes to is the alias's target, not wherever a key alias leads from there.
@@ -164,7 +167,7 @@ impl Scope {
     }
 }
 
-fn check_access(models: &Models, caller: &Caller, name: &Name) -> Result<Vec<Scope>, AuthorizeError> {
+fn check_access(models: &Models, caller: &Caller, name: &Name<'_>) -> Result<Vec<Scope>, AuthorizeError> {
     let Identity::Key { key, .. } = &caller.identity else { return Ok(Vec::new()) };
     let mut scopes = Vec::new();
     let mut allows = |allowed: Names<'_>| match access(models, allowed, &name.candidates) {
@@ -177,7 +180,7 @@ fn check_access(models: &Models, caller: &Caller, name: &Name) -> Result<Vec<Sco
     };
     let team = caller.team.as_ref().map(|(_, team)| team);
     let refuse = |owner: Owner, allowed: Names<'_>| {
-        let model = name.candidates.last().cloned().unwrap_or_default();
+        let model = name.candidates.last().copied().unwrap_or_default().to_owned();
         Err(AuthorizeError::Model { owner, model, allowed: shown(allowed) })
     };
     let team_models = Names::Boxed(team.map_or(&[], |team| &team.models));
@@ -214,7 +217,7 @@ enum Access {
 }
 
 /// Whether a list of allowed models lets any of the names through. An empty list lets everything through.
-fn access(models: &Models, allowed: Names<'_>, names: &[String]) -> Access {
+fn access(models: &Models, allowed: Names<'_>, names: &[&str]) -> Access {
     let is_free = allowed.is_empty()
         || allowed.iter().any(|entry| match entry {
             "*" | "all-proxy-models" | "all-team-models" => true,

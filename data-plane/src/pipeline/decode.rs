@@ -109,6 +109,7 @@ pub(crate) async fn decode(
     let asked = fixed.or(path_model).or_else(|| request.model.clone());
     let asked = asked.ok_or(DecodeError::Missing { route: task.route(), param: "model" })?;
     request.require_content(task)?;
+    let noted = |text: &str| short(text).to_owned();
     let text = |name: &HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok()).map(noted);
     let ours = |name: &HeaderName| has_ours.then(|| text(name)).flatten();
     Ok(Call {
@@ -129,11 +130,16 @@ pub(crate) async fn decode(
 }
 
 /// The text as far as it is worth noting.
-pub(crate) fn noted(text: &str) -> String {
-    match text.len() <= NOTED_CHARS {
-        true => text.to_owned(),
-        false => text.chars().take(NOTED_CHARS).collect(),
-    }
+pub(crate) fn short(text: &str) -> &str {
+    let end = if text.len() <= NOTED_CHARS { None } else { text.char_indices().nth(NOTED_CHARS) };
+    end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
+/// [`short`], of a text that is kept.
+pub(crate) fn noted(mut text: String) -> String {
+    let end = short(&text).len();
+    text.truncate(end);
+    text
 }
 
 async fn read(headers: &HeaderMap, mut body: RequestBody, settings: &Settings) -> Result<Bytes, DecodeError> {
@@ -242,8 +248,10 @@ fn tags(headers: &HeaderMap, request: &Request, caller: &Caller) -> Vec<String> 
     if let Some((_, team)) = &caller.team {
         tags.extend(team.tags.iter().map(ToString::to_string));
     }
-    let mut seen = std::collections::HashSet::new();
-    tags.retain(|tag| seen.insert(tag.clone()));
+    if tags.len() > 1 {
+        let mut seen = std::collections::HashSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+    }
     tags.truncate(NOTED_TAGS);
-    tags.iter().map(|tag| noted(tag)).collect()
+    tags.into_iter().map(noted).collect()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use proto::money::NanoUsd;
+use smallvec::SmallVec;
 
 /// A duration in milliseconds, to the microsecond.
 pub(crate) fn milliseconds(duration: Duration) -> HeaderValue {
@@ -23,38 +24,24 @@ enum Zeros {
 }
 
 /// `units` of which 10 to the power of `decimals` make a whole.
-fn decimal(units: u64, decimals: usize, zeros: Zeros) -> HeaderValue {
-    let mut text = [b'0'; 24];
-    let mut end = text.len();
-    let mut left = units;
-    // From the last digit to the first; there is always one before the point.
-    let mut written = 0;
-    let mut at = text.len();
-    while left > 0 || written <= decimals {
-        if written == decimals && decimals > 0 {
-            at -= 1;
-            put(&mut text, at, b'.');
+#[inline]
+fn decimal(units: u64, decimals: u32, zeros: Zeros) -> HeaderValue {
+    let whole = 10_u64.pow(decimals);
+    let mut text = SmallVec::<[u8; 32]>::new();
+    text.extend_from_slice(itoa::Buffer::new().format(units / whole).as_bytes());
+    let part = units % whole;
+    if part > 0 || zeros == Zeros::Kept {
+        // A one before the part keeps the zeros at its front; the point takes its place.
+        let point = text.len();
+        text.extend_from_slice(itoa::Buffer::new().format(whole + part).as_bytes());
+        if let Some(one) = text.get_mut(point) {
+            *one = b'.';
         }
-        let digit = u8::try_from(left % 10).unwrap_or(0);
-        left /= 10;
-        written += 1;
-        if digit == 0 && written <= decimals && at == end && zeros == Zeros::Dropped {
-            end -= 1;
-            at -= 1;
-            continue;
+        while zeros == Zeros::Dropped && text.last() == Some(&b'0') {
+            text.pop();
         }
-        at -= 1;
-        put(&mut text, at, b'0' + digit);
     }
-    let shown = text.get(at..end).unwrap_or_default();
-    let shown = shown.strip_suffix(b".").unwrap_or(shown);
-    HeaderValue::from_bytes(shown).unwrap_or_else(|_not_text| HeaderValue::from_static("0"))
-}
-
-fn put(text: &mut [u8], at: usize, byte: u8) {
-    if let Some(place) = text.get_mut(at) {
-        *place = byte;
-    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_not_text| HeaderValue::from_static("0"))
 }
 
 #[cfg(test)]

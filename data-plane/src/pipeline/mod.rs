@@ -43,10 +43,10 @@ pub(crate) async fn serve(
 
     let caller = authenticate::authenticate(&snapshot, &inbound.head.headers, core.gateway.clock.now_ms())?;
     authorize::check_route(&caller, inbound.head.uri.path())?;
-    let call = decode::decode(&snapshot, &caller, inbound, &core.gateway.settings).await?;
+    let call = Rc::new(decode::decode(&snapshot, &caller, inbound, &core.gateway.settings).await?);
     let mut grant = authorize::authorize(&snapshot, caller, &call)?;
     let plan = route::route(&snapshot, &mut grant, &call)?;
-    let answer = attempt::attempt(&core, plan, grant, call, presence).await?;
+    let answer = attempt::attempt(&core, &plan, &grant, &call, &presence).await?;
 
     Ok(relay::relay(core, answer))
 }

@@ -12,10 +12,11 @@ use dialects::Usage;
 use dialects::openai::{ESTIMATE_METHOD, request};
 use proto::price::{Cost, Measure, cost, tier_of};
 use proto::v1::{self as pb, Ending, UsageEvent, UsageSource};
+use providers::Fault;
 
 use super::authenticate::{Caller, Identity};
 use super::authorize::Grant;
-use super::decode::{Call, noted};
+use super::decode::{Call, noted, short};
 use super::detach::Presence;
 use crate::api::event_id;
 use crate::gateway::Core;
@@ -45,8 +46,9 @@ pub(crate) struct Settlement {
     /// The upstream model, which has the price.
     model: String,
     started_at_ms: i64,
-    /// What the end decides; `None` once closed.
-    event: Option<UsageEvent>,
+    /// 0 where none of a stream came.
+    first_byte_at_ms: i64,
+    is_closed: bool,
 }
 
 impl Settlement {
@@ -59,14 +61,11 @@ impl Settlement {
         presence: &Presence,
     ) -> Result<Self, OpenError> {
         let started_at_ms = core.gateway.clock.now_ms();
-        let model = noted(target.upstream_model);
+        let model = noted(target.upstream_model.to_owned());
         let opening = opening(core, grant, call, &target, Begins { at_ms: started_at_ms, model: &model });
-        let mut event =
-            UsageEvent { request_id: call.call_id.clone(), ended_at_ms: started_at_ms, ..UsageEvent::default() };
+        let mut event = blank(call, started_at_ms);
         // What the record is worth if nobody lives to close it: the prompt, by its size.
         event.tokens = Some(tokens(&Usage { prompt: by_size(call), total: by_size(call), ..Usage::default() }));
-        event.set_usage_source(UsageSource::Estimated);
-        ESTIMATE_METHOD.clone_into(&mut event.estimate_method);
         book(&mut event, target.deployment, &model, 0, None);
         let opened = core.ledger.open(Entry::new(&opening, &event))?;
         presence.at_work();
@@ -80,16 +79,14 @@ impl Settlement {
             opening,
             model,
             started_at_ms,
-            event: Some(event),
+            first_byte_at_ms: 0,
+            is_closed: false,
         })
     }
 
     /// The first byte of a stream came.
     pub(crate) fn first_byte(&mut self) {
-        let now = self.core.gateway.clock.now_ms();
-        if let Some(event) = self.event.as_mut() {
-            event.first_byte_at_ms = now;
-        }
+        self.first_byte_at_ms = self.core.gateway.clock.now_ms();
     }
 
     /// Closes the accounts of an answer, whole or not, and says what it cost.
@@ -98,25 +95,29 @@ impl Settlement {
             Ending::Complete if self.presence.is_gone() => Ending::ClientLeft,
             other => other,
         };
-        self.book(ending, observed)
+        self.book(ending, observed, None)
+    }
+
+    /// Closes the accounts of an attempt that broke off before its client got anything of it. The provider may have
+    /// worked on it, so what can be counted is booked.
+    pub(crate) fn break_off(mut self, ending: Ending, observed: Observed, fault: &Fault) {
+        self.book(ending, observed, Some(fault));
     }
 
     /// Closes the accounts of an attempt that the provider refused: nothing was used.
-    pub(crate) fn refuse(mut self, status: u16, class: &str, message: &str) {
-        let Some(mut event) = self.event.take() else { return };
+    pub(crate) fn refuse(mut self, status: u16, fault: &Fault) {
+        let mut event = blank(&self.call, self.started_at_ms);
         event.tokens = Some(pb::Tokens::default());
         event.set_usage_source(UsageSource::None);
         event.estimate_method.clear();
         event.set_price_state(pb::PriceState::Known);
-        event.cost_nano_usd = 0;
+        tell(&mut event, fault);
         event.status = status.into();
-        class.clone_into(&mut event.error_class);
-        event.error_message = message.chars().take(1_000).collect();
         self.write(event, Ending::Refused);
     }
 
-    fn book(&mut self, ending: Ending, observed: Observed) -> Cost {
-        let Some(mut event) = self.event.take() else { return Cost::Unknown };
+    fn book(&mut self, ending: Ending, observed: Observed, fault: Option<&Fault>) -> Cost {
+        let mut event = blank(&self.call, self.core.gateway.clock.now_ms());
         let usage = match observed.usage {
             Some(usage) => {
                 event.set_usage_source(UsageSource::Reported);
@@ -131,14 +132,16 @@ impl Settlement {
         };
         event.tokens = Some(tokens(&usage));
         if let Some(id) = observed.answer_id {
-            event.request_id = noted(&id);
+            event.request_id = noted(id);
         }
-        event.ended_at_ms = self.core.gateway.clock.now_ms();
         let tier = observed.service_tier.as_deref().or(self.call.request.service_tier.as_deref());
         let took_ms = event.ended_at_ms - self.started_at_ms;
         let cost = book(&mut event, &self.deployment, &self.model, took_ms, tier);
         event.success = ending == Ending::Complete || ending == Ending::ClientLeft;
         event.status = 200;
+        if let Some(fault) = fault {
+            tell(&mut event, fault);
+        }
         if cost == Cost::Unknown {
             metrics::unknown_price();
         }
@@ -147,7 +150,9 @@ impl Settlement {
     }
 
     fn write(&mut self, mut event: UsageEvent, ending: Ending) {
+        self.is_closed = true;
         event.set_ending(ending);
+        event.first_byte_at_ms = self.first_byte_at_ms;
         event.ended_at_ms = self.core.gateway.clock.now_ms();
         metrics::ending(ending);
         self.core.gateway.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -157,11 +162,26 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        if self.event.is_some() {
+        if !self.is_closed {
             let ending = if self.core.cut.is_raised() { Ending::Drained } else { Ending::ClientLeft };
-            self.book(ending, Observed::default());
+            self.book(ending, Observed::default(), None);
         }
     }
+}
+
+/// What every record of a call has beside its [`Opening`], before anything is known of its end.
+fn blank(call: &Call, ended_at_ms: i64) -> UsageEvent {
+    let mut event = UsageEvent { request_id: call.call_id.clone(), ended_at_ms, ..UsageEvent::default() };
+    event.set_usage_source(UsageSource::Estimated);
+    ESTIMATE_METHOD.clone_into(&mut event.estimate_method);
+    event
+}
+
+/// Notes what went wrong, as the client is told.
+fn tell(event: &mut UsageEvent, fault: &Fault) {
+    event.status = fault.class.status().into();
+    fault.class.name().clone_into(&mut event.error_class);
+    event.error_message = fault.message.chars().take(1_000).collect();
 }
 
 /// Which deployment is tried, as which attempt.
@@ -180,7 +200,7 @@ fn opening(core: &Core, grant: &Grant, call: &Call, target: &Target<'_>, begins:
     owners(&mut opening, &grant.caller);
     opening.text(Field::EndUser, call.end_user.as_deref().unwrap_or_default());
     opening.text(Field::Model, begins.model);
-    opening.text(Field::ModelGroup, noted(&grant.group));
+    opening.text(Field::ModelGroup, short(&grant.group));
     opening.text(Field::DeploymentId, &*deployment.id);
     opening.text(Field::Provider, deployment.provider.id());
     opening.text(Field::ApiBase, target.shown_base);

@@ -111,9 +111,10 @@ impl StreamRelay {
             Ok(Ok(())) => Ok(self),
             Ok(Err(fault)) => Err(fault),
             Err(_elapsed) => {
-                self.book(Ending::UpstreamStalled);
                 let text = format!("no event came within {} s", timeout.as_secs_f64());
-                Err(self.fault(FaultClass::Timeout, &text))
+                let fault = self.fault(FaultClass::Timeout, &text);
+                self.break_off(Ending::UpstreamStalled, &fault);
+                Err(fault)
             }
         }
     }
@@ -150,7 +151,7 @@ impl StreamRelay {
                 self.refuse(&fault);
                 return Poll::Ready(Err(fault));
             }
-            self.book(Ending::UpstreamCut);
+            self.break_off(Ending::UpstreamCut, &broke);
             return Poll::Ready(Err(broke));
         }
     }
@@ -289,21 +290,31 @@ impl StreamRelay {
     }
 
     fn book(&mut self, ending: Ending) {
-        let observed = Observed {
+        if let Some(settlement) = self.settlement.take() {
+            settlement.close(ending, self.observed());
+        }
+    }
+
+    /// Books what was seen of a stream of which the client got nothing.
+    fn break_off(&mut self, ending: Ending, fault: &Fault) {
+        if let Some(settlement) = self.settlement.take() {
+            settlement.break_off(ending, self.observed(), fault);
+        }
+    }
+
+    fn observed(&self) -> Observed {
+        Observed {
             usage: self.reader.usage().cloned(),
             estimated_completion: self.reader.estimate_completion_tokens(),
             answer_id: self.reader.answer_id().map(str::to_owned),
             service_tier: self.reader.service_tier().map(str::to_owned),
-        };
-        if let Some(settlement) = self.settlement.take() {
-            settlement.close(ending, observed);
         }
     }
 
     fn refuse(&mut self, fault: &Fault) {
         self.upstream = None;
         if let Some(settlement) = self.settlement.take() {
-            settlement.refuse(fault.class.status(), fault.class.name(), &fault.message);
+            settlement.refuse(fault.class.status(), fault);
         }
     }
 

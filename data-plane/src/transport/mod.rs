@@ -87,7 +87,8 @@ impl Transport {
         loop {
             let (mut sender, home, reused) = match self.take_idle(&upstream.origin).await {
                 Some((sender, home)) => (sender, home, Reused::Yes),
-                None => (self.dial(&upstream.origin).await?, Arc::clone(&self.pool), Reused::No),
+                // Rare, and large: in a box it does not make every call's future larger.
+                None => (Box::pin(self.dial(&upstream.origin)).await?, Arc::clone(&self.pool), Reused::No),
             };
             match sender.try_send_request(request).await {
                 Ok(answer) => {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -38,6 +39,10 @@ pub(crate) struct Flags {
     /// Serves the admin API on a TCP port of its own as well; without it only this process reaches it directly.
     #[arg(long, env = "TURNPIKE_ADMIN_PORT", value_name = "PORT")]
     pub(crate) admin_port: Option<u16>,
+
+    /// Most calls a second of one caller of the admin API; more are answered with 429. Without it they are not counted.
+    #[arg(long, env = "TURNPIKE_ADMIN_CALLS_PER_SECOND", value_name = "N")]
+    pub(crate) admin_calls_per_second: Option<NonZeroU32>,
 
     /// Starts without a master key: whoever reaches the port may do everything.
     #[arg(long, env = "TURNPIKE_INSECURE_NO_AUTH")]

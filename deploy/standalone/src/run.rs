@@ -74,6 +74,7 @@ fn control_settings(
         config: flags.config.clone(),
         database_url: flags.database_url.clone().or(private).map(Secret::new),
         database_connections: None,
+        admin_calls_per_second: flags.admin_calls_per_second,
         vault_key: Some(Secret::new(data_dir.vault_key()?)),
         insecure_no_auth: flags.insecure_no_auth,
     };

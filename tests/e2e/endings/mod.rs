@@ -143,12 +143,16 @@ impl Stage {
         let key = self.planes.new_key(json!({})).await?;
         let before = self.meter.endings().await?;
         let calls: Vec<_> = Form::all().into_iter().map(|form| (form, self.call(&key, form, case.conduct))).collect();
+        let mut statuses = Vec::new();
         for (form, call) in calls {
             let heard = call.await?.with_context(|| format!("{form:?}"))?;
             case.heard(form, &heard).with_context(|| format!("{form:?}"))?;
+            statuses.push(i32::from(heard.status));
         }
         self.counted(&before, case.ending).await?;
-        self.booked(&key, case.ending, case.booked).await
+        let booked = self.booked(&key, case.ending, case.booked).await?;
+        ensure!(booked == statuses, "the rows of {:?} say {booked:?}, the clients heard {statuses:?}", Form::all());
+        Ok(())
     }
 
     fn call(&self, key: &Key, form: Form, conduct: &str) -> tokio::task::JoinHandle<anyhow::Result<Heard>> {
@@ -191,7 +195,7 @@ impl Stage {
         self.provider.open_gate();
         self.meter.detached(0).await?;
         self.counted(&before, "client_left").await?;
-        self.booked(&key, "client_left", Source::Provider).await
+        self.booked(&key, "client_left", Source::Provider).await.map(drop)
     }
 
     /// Streams hear of it, other clients lose their connection; what came is booked although the control plane is away.
@@ -209,7 +213,7 @@ impl Stage {
         ensure!(self.planes.data[0].ended().await?.success());
         self.planes.control.start().await?;
         self.planes.data[0].start().await?;
-        self.booked(&key, "drained", Source::Guess).await
+        self.booked(&key, "drained", Source::Guess).await.map(drop)
     }
 
     /// One more call for each form under `ending`, and none under another.
@@ -224,10 +228,11 @@ impl Stage {
         .await
     }
 
-    /// One row for each form, as the table says.
-    async fn booked(&mut self, key: &Key, ending: &str, source: Source) -> anyhow::Result<()> {
+    /// One row for each form, as the table says; gives the statuses they have, form by form.
+    async fn booked(&mut self, key: &Key, ending: &str, source: Source) -> anyhow::Result<Vec<i32>> {
         self.rows += Form::all().len();
         let rows = self.planes.booked(self.rows, SPEND_ARRIVES_WITHIN).await?;
+        let mut statuses = Vec::new();
         for form in Form::all() {
             let of_form = |row: &&Booked| {
                 row.key_hash.as_deref() == Some(&key.hash)
@@ -241,8 +246,9 @@ impl Stage {
             source.fits(row, form).with_context(|| format!("{form:?}: {row:#?}"))?;
             ensure!(row.ending == ending, "{form:?}: {row:#?}");
             ensure!(row.success == matches!(ending, "complete" | "client_left"), "{form:?}: {row:#?}");
+            statuses.push(row.status);
         }
-        Ok(())
+        Ok(statuses)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Strings with many escapes (source code in prompts), 64 bytes at a time.
+//! Strings with many escapes (source code in prompts), and containers that are only passed, 64 bytes at a time.
 //!
-//! Each block becomes bit masks, one bit per byte, and what is escaped by what is arithmetic on the masks: the cost does
-//! not grow with the number of escapes. What is not plain or well escaped is left to the careful way, which says what is
-//! wrong with it.
+//! Each block becomes bit masks, one bit per byte, and what is escaped by what, and what is inside a string, is arithmetic
+//! on the masks: the cost does not grow with the number of escapes or strings. Where the grammar counts, what is not plain
+//! or well escaped is left to the careful way, which says what is wrong with it.
 
 use wide::u8x16;
 
@@ -33,6 +33,81 @@ pub(super) fn pass(text: &[u8], mut at: usize) -> usize {
         at += BLOCK;
     }
     at - usize::from(carried == 1)
+}
+
+/// From the bracket at `at` to behind the one that closes it, by counting those outside of strings; `None` if the text
+/// ends first. Which kind of bracket closes which is not looked at.
+pub(super) fn past_container(text: &[u8], mut at: usize) -> Option<usize> {
+    let (mut depth, mut carried, mut in_string) = (0_usize, 0, 0);
+    loop {
+        let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
+        let brackets = match rest.first_chunk::<BLOCK>() {
+            Some(block) => Brackets::of(block),
+            None => {
+                let mut padded = [0; BLOCK];
+                for (to, from) in padded.iter_mut().zip(rest) {
+                    *to = *from;
+                }
+                Brackets::of(&padded)
+            }
+        };
+        let escapes = Escapes::of(brackets.backslashes, carried);
+        carried = escapes.carried;
+        // From each opening quote up to its closing one; what goes on into the next block is all ones.
+        let inside = up_to_next(brackets.quotes & !escapes.escaped) ^ in_string;
+        in_string = 0_u64.wrapping_sub(inside >> (BLOCK - 1));
+        let (opening, closing) = (brackets.opening & !inside, brackets.closing & !inside);
+        let closed = closing.count_ones() as usize;
+        if closed < depth {
+            depth = depth + opening.count_ones() as usize - closed;
+        } else {
+            let mut left = opening | closing;
+            while left != 0 {
+                let lowest = left & left.wrapping_neg();
+                depth = if opening & lowest != 0 { depth + 1 } else { depth.saturating_sub(1) };
+                if depth == 0 {
+                    return Some(at + lowest.trailing_zeros() as usize + 1);
+                }
+                left ^= lowest;
+            }
+        }
+        at += BLOCK;
+    }
+}
+
+/// Each bit says whether the bits up to it, itself included, are odd in number.
+#[inline]
+fn up_to_next(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+/// One bit per byte of a block that is only passed.
+struct Brackets {
+    quotes: u64,
+    backslashes: u64,
+    opening: u64,
+    closing: u64,
+}
+
+impl Brackets {
+    #[inline]
+    fn of(block: &[u8; BLOCK]) -> Self {
+        let mut brackets = Self { quotes: 0, backslashes: 0, opening: 0, closing: 0 };
+        for (index, part) in block.as_chunks::<16>().0.iter().enumerate() {
+            let part = u8x16::from(*part);
+            // '[' and '{', like ']' and '}', differ in the bit 0x20 only.
+            let folded = part | u8x16::splat(0x20);
+            let mask = |hits: u8x16| u64::from(hits.to_bitmask()) << (16 * index);
+            brackets.quotes |= mask(part.simd_eq(u8x16::splat(b'"')));
+            brackets.backslashes |= mask(part.simd_eq(u8x16::splat(b'\\')));
+            brackets.opening |= mask(folded.simd_eq(u8x16::splat(b'{')));
+            brackets.closing |= mask(folded.simd_eq(u8x16::splat(b'}')));
+        }
+        brackets
+    }
 }
 
 /// Which bytes of a block are escaped, and whether the first of the next one is.
@@ -122,6 +197,37 @@ mod tests {
             // It may stop early only where no whole block is left.
             prop_assert!(at == careful || text.len() - at <= BLOCK, "{at} of {careful}");
             prop_assert_eq!(plain(&text[at..]), (careful - at, end.map(|end| end - at)));
+        }
+
+        #[test]
+        fn the_end_of_a_container_is_where_a_plain_loop_finds_it(
+            text in prop::collection::vec(
+                prop_oneof![
+                    20 => Just(b'a'), 4 => Just(b'\\'), 4 => Just(b'"'), 6 => Just(b'['), 2 => Just(b'{'), 5 => Just(b']'),
+                    2 => Just(b'}'), 1 => any::<u8>(),
+                ],
+                0..400,
+            ),
+            from in 0usize..80,
+        ) {
+            let text = [vec![b' '; from], b"[".to_vec(), text].concat();
+            let (mut depth, mut in_string, mut end) = (0, false, None);
+            let mut at = from;
+            while at < text.len() && end.is_none() {
+                match text[at] {
+                    // What else it escapes means nothing.
+                    b'\\' if matches!(text.get(at + 1), Some(b'"' | b'\\')) => at += 1,
+                    b'"' => in_string = !in_string,
+                    b'[' | b'{' if !in_string => depth += 1,
+                    b']' | b'}' if !in_string => {
+                        depth -= 1;
+                        end = (depth == 0).then_some(at + 1);
+                    }
+                    _ => {}
+                }
+                at += 1;
+            }
+            prop_assert_eq!(past_container(&text, from), end);
         }
     }
 }

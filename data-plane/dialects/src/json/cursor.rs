@@ -2,7 +2,7 @@
 
 use super::ScanError;
 use super::blocks;
-use super::skip::{next_structural, plain_end};
+use super::skip::plain_end;
 
 pub(crate) type Span = std::ops::Range<usize>;
 
@@ -265,25 +265,14 @@ impl<'b> Cursor<'b> {
 
     /// Passes a container by counting brackets: what is inside need not be JSON, but for its strings.
     fn skip_container(&mut self) -> Result<(), ScanError> {
-        let mut depth = 0_usize;
-        loop {
-            self.at = next_structural(self.text, self.at);
-            match self.peek() {
-                Some(b'"') => {
-                    self.string()?;
-                }
-                Some(b'{' | b'[') => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                Some(_) => {
-                    self.at += 1;
-                    depth = depth.saturating_sub(1);
-                    if depth == 0 {
-                        return Ok(());
-                    }
-                }
-                None => return self.unexpected("the end of an object or array"),
+        match blocks::past_container(self.text, self.at) {
+            Some(end) => {
+                self.at = end;
+                Ok(())
+            }
+            None => {
+                self.at = self.text.len();
+                self.unexpected("the end of an object or array")
             }
         }
     }

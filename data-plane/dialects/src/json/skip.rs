@@ -1,7 +1,7 @@
 //! Runs over bytes that mean nothing to the scanner, many at a time.
 //!
 //! Words of eight bytes catch the short runs (keys, small strings); blocks of 32, in a shape that the compiler turns into
-//! vector instructions, carry the long ones (prompts, base64, arrays of floats).
+//! vector instructions, carry the long ones (prompts, base64). What has structure to look at is for [`super::blocks`].
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -12,42 +12,11 @@ const WORDS_FIRST: usize = 3;
 /// Where the plain run of a string ends: at a quote, a backslash or a control character, or at the end of the text.
 #[inline]
 pub(super) fn plain_end(text: &[u8], from: usize) -> usize {
-    find(
-        text,
-        from,
-        |word| zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | (word.wrapping_sub(ONES * 0x20) & !word),
-        |byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20),
-    )
-}
-
-/// Where the next byte stands that opens or closes a container or a string, or the end of the text.
-#[inline]
-pub(super) fn next_structural(text: &[u8], from: usize) -> usize {
-    // '[' and '{', like ']' and '}', differ in the bit 0x20 only.
-    find(
-        text,
-        from,
-        |word| {
-            let folded = word | (ONES * 0x20);
-            zero(word ^ (ONES * 0x22)) | zero(folded ^ (ONES * 0x7b)) | zero(folded ^ (ONES * 0x7d))
-        },
-        |byte| (byte == b'"') | (byte | 0x20 == b'{') | (byte | 0x20 == b'}'),
-    )
-}
-
-/// Marks the bytes of `word` that are zero. Marks above the lowest one may be false, the lowest never is.
-#[inline]
-fn zero(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
-}
-
-/// The first position from `from` on where `in_word` marks a byte, which is where `is_hit` holds.
-#[inline]
-fn find(text: &[u8], from: usize, in_word: impl Fn(u64) -> u64, is_hit: impl Fn(u8) -> bool) -> usize {
+    let is_hit = |byte: u8| (byte == b'"') | (byte == b'\\') | (byte < 0x20);
     let mut rest = text.get(from..).unwrap_or_default();
     for _ in 0..WORDS_FIRST {
         let Some((word, tail)) = rest.split_first_chunk() else { break };
-        let marks = in_word(u64::from_le_bytes(*word)) & TOPS;
+        let marks = marks(u64::from_le_bytes(*word));
         if marks != 0 {
             return text.len() - rest.len() + first(marks);
         }
@@ -60,13 +29,20 @@ fn find(text: &[u8], from: usize, in_word: impl Fn(u64) -> u64, is_hit: impl Fn(
         rest = tail;
     }
     while let Some((word, tail)) = rest.split_first_chunk() {
-        let marks = in_word(u64::from_le_bytes(*word)) & TOPS;
+        let marks = marks(u64::from_le_bytes(*word));
         if marks != 0 {
             return text.len() - rest.len() + first(marks);
         }
         rest = tail;
     }
     text.len() - rest.len() + rest.iter().position(|byte| is_hit(*byte)).unwrap_or(rest.len())
+}
+
+/// Marks the bytes of `word` that end a plain run. Marks above the lowest one may be false, the lowest never is.
+#[inline]
+fn marks(word: u64) -> u64 {
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    (zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c)) | (word.wrapping_sub(ONES * 0x20) & !word)) & TOPS
 }
 
 /// Which byte of a little-endian word the lowest mark belongs to.
@@ -83,13 +59,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_fast_ways_find_what_a_plain_loop_finds(
+        fn the_fast_way_finds_what_a_plain_loop_finds(
             text in prop::collection::vec(prop_oneof![30 => 0x20u8..=0xff, 1 => any::<u8>()], 0..200),
             from in 0usize..210,
         ) {
             let plain = |is_hit: fn(u8) -> bool| (from..text.len()).find(|at| is_hit(text[*at])).unwrap_or(text.len());
             prop_assert_eq!(plain_end(&text, from), plain(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)));
-            prop_assert_eq!(next_structural(&text, from), plain(|byte| b"\"[]{}".contains(&byte)));
         }
     }
 }
