@@ -1,6 +1,14 @@
 //! The data plane's clock. Everything that depends on the time is given one.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Whole seconds since some moment in this process. They never go back.
+pub(crate) fn seconds() -> u64 {
+    START.elapsed().as_secs()
+}
 
 /// Tells the time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,6 +7,7 @@ use http::StatusCode;
 use providers::FaultClass;
 
 use crate::ledger::OpenError;
+use crate::pipeline::admit::AdmitError;
 use crate::pipeline::attempt::AttemptError;
 use crate::pipeline::authenticate::AuthenticateError;
 use crate::pipeline::authorize::AuthorizeError;
@@ -24,6 +25,8 @@ pub(crate) enum ProxyError {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
+    #[error(transparent)]
+    Admit(Box<AdmitError>),
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error(transparent)]
@@ -67,6 +70,7 @@ impl ProxyError {
             Self::Authenticate(error) => authenticate(error),
             Self::Decode(error) => decode(error),
             Self::Authorize(error) => authorize(error),
+            Self::Admit(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", None),
             Self::Route(RouteError::UnknownPrice { .. }) => {
                 (StatusCode::FORBIDDEN, "model_cost_map_missing", Some("model".to_owned()))
             }
@@ -82,6 +86,12 @@ impl ProxyError {
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", None),
         };
         Told { status, kind, param, message: self.to_string() }
+    }
+}
+
+impl From<AdmitError> for ProxyError {
+    fn from(error: AdmitError) -> Self {
+        Self::Admit(Box::new(error))
     }
 }
 

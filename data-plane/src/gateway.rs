@@ -13,6 +13,8 @@ use rand::rngs::SmallRng;
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::ledger::{CoreLedger, Ledger};
+use crate::limits::fleet::Fleet;
+use crate::limits::local::Counters;
 use crate::pipeline::provider_headers::ProviderHeaders;
 use crate::settings::Settings;
 use crate::signal::Signal;
@@ -33,6 +35,8 @@ pub(crate) struct Gateway {
     pub(crate) snapshots: Arc<SnapshotCell>,
     pub(crate) forwarding: Arc<ArcSwap<Forwarding>>,
     pub(crate) ledger: Arc<Ledger>,
+    /// Shared by the cores, like the limits themselves.
+    pub(crate) counters: Arc<Counters>,
     pub(crate) tls: Arc<Tls>,
     pools: Arc<Pools>,
     pub(crate) clock: Clock,
@@ -49,6 +53,7 @@ impl Gateway {
             snapshots: Arc::new(SnapshotCell::empty()),
             forwarding: Arc::default(),
             ledger,
+            counters: Arc::default(),
             tls: Arc::new(tls),
             pools: Arc::default(),
             clock: Clock,
@@ -59,7 +64,7 @@ impl Gateway {
     }
 
     /// `kept_back`: the disk holds a copy that was not loaded yet.
-    pub(crate) fn subscription(&self, disk: Disk, kept_back: Option<Duration>) -> Subscription {
+    pub(crate) fn subscription(&self, disk: Disk, fleet: Fleet, kept_back: Option<Duration>) -> Subscription {
         let (ledger, in_flight) = (Arc::clone(&self.ledger), Arc::clone(&self.in_flight));
         Subscription {
             control: self.control.clone(),
@@ -67,6 +72,7 @@ impl Gateway {
             disk: Some(disk),
             clock: self.clock,
             welcome: Arc::clone(&self.forwarding),
+            fleet,
             asked_at_ms: 0,
             kept_back_until: kept_back.map(|wait| tokio::time::Instant::now() + wait),
             status: Box::new(move || Load {

@@ -26,7 +26,7 @@ mod error;
 pub mod fuzzing;
 mod gateway;
 mod ledger;
-pub mod limits;
+mod limits;
 mod listen;
 mod pipeline;
 mod routing;
@@ -109,7 +109,8 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
 
     // Delivery outlives the calls: what they settle last must still go.
     let (calls_ended, stop_background) = (CancellationToken::new(), CancellationToken::new());
-    let subscription = gateway.subscription(disk, kept_back);
+    let fleet = limits::fleet::Fleet::open(state.directory.join("fleet"), Arc::clone(&gateway.counters));
+    let subscription = gateway.subscription(disk, fleet, kept_back);
     let subscribed = tokio::spawn(subscription.run(stop_background.clone()));
     let shipper = ledger::ship::Shipper::new(Arc::clone(&ledger), control, leftovers);
     let shipped = tokio::spawn(shipper.run(calls_ended.clone(), FLUSH));

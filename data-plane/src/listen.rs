@@ -25,10 +25,10 @@ use crate::api;
 use crate::door::Watch;
 use crate::door::clock::{Clock, Over};
 use crate::door::crowd::{Crowd, Place};
+use crate::door::limits::Limits;
 use crate::door::refusal::Refusal;
 use crate::door::socket::{Guarded, Tell as _};
 use crate::gateway::{Core, Gateway};
-use crate::limits::Limits;
 use crate::telemetry::limits;
 
 const BACKLOG: i32 = 4096;

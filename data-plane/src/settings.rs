@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
-use crate::limits::Limits;
+use crate::door::limits::Limits;
 
 /// `turnpike-data-plane`: serves every model call with what the control plane pushed to it.
 #[derive(Debug, Parser)]

@@ -23,6 +23,9 @@ use subtle::ConstantTimeEq;
 /// Versions of the snapshot protocol that this build speaks.
 pub const PROTOCOLS: RangeInclusive<u32> = 1..=1;
 
+/// The feature that a data plane must have to serve a key, team or user with limits.
+pub const LIMITS: &str = "limits";
+
 /// Carries the whole join token on every call between the planes.
 pub const JOIN_TOKEN_HEADER: &str = "x-turnpike-join-token";
 

@@ -14,6 +14,7 @@ mod hang_ups;
 mod herd;
 mod hostile;
 mod keys;
+mod limits;
 mod quiet;
 mod revocation;
 mod rolling;

@@ -172,6 +172,8 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
         KeyError::ValueTaken
         | KeyError::BadValue
         | KeyError::UnknownTeam(_)
+        | KeyError::NoTeam
+        | KeyError::ServiceAccount
         | KeyError::AboveOwnBudget { .. }
         | KeyError::AliasAmbiguous(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         KeyError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),

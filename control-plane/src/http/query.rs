@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use super::fields::{self, Request, Shape, check};
+use super::fields::{self, Issue, Request, Shape, check};
 use crate::error::InputError;
 
 /// A query string, read and checked. Unknown parameters are ignored, as LiteLLM does.
@@ -22,6 +22,16 @@ impl<T: Request, S: Sync> FromRequestParts<S> for Query<T> {
         let (form, _unknown) = check::check("query", T::FIELDS, members::<T>(pairs)).map_err(InputError::Fields)?;
         T::read(form).map(Self).map_err(InputError::Fields)
     }
+}
+
+/// The number, if it is within its bounds; what LiteLLM's web framework says, if not.
+pub(crate) fn in_range(field: &'static str, value: i64, least: i64, most: i64) -> Result<i64, Vec<Issue>> {
+    let (kind, msg) = match value {
+        value if value < least => ("greater_than_equal", format!("Input should be greater than or equal to {least}")),
+        value if value > most => ("less_than_equal", format!("Input should be less than or equal to {most}")),
+        value => return Ok(value),
+    };
+    Err(vec![Issue { kind, loc: vec!["query".into(), field.into()], msg, input: value.to_string().into() }])
 }
 
 /// The last value of each parameter; all of them where the field is a list. An empty one counts as not given.

@@ -20,6 +20,10 @@ pub(crate) enum KeyError {
     Limit(#[from] LimitError),
     #[error("Unable to find team object in database. Team ID: {0}")]
     UnknownTeam(String),
+    #[error("team_id is required: a service account belongs to a team. Make one with `/team/new` first")]
+    NoTeam,
+    #[error("metadata.service_account_id cannot be changed")]
+    ServiceAccount,
     #[error("max_budget {wanted} is more than the max_budget {own} of the key that makes it")]
     AboveOwnBudget { wanted: f64, own: f64 },
     #[error("{0}")]

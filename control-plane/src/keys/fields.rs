@@ -76,6 +76,9 @@ const LIMIT_TYPES: &[&str] = &["guaranteed_throughput", "best_effort_throughput"
 /// A field of metadata: believe `litellm-changed-by` of callers with this key (or of this team).
 pub(crate) const CHANGED_BY_FLAG: &str = "allow_litellm_changed_by_header";
 
+/// In the metadata of a key that belongs to a team and to no user. It stays as it was made.
+pub(super) const SERVICE_ACCOUNT: &str = "service_account_id";
+
 /// Fields of metadata that widen what a key may do. Only proxy admins set them.
 pub(super) const RESERVED_METADATA: &[&str] = &[
     CHANGED_BY_FLAG,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::fields::{COLUMNS, KEPT, METADATA};
+use super::fields::{COLUMNS, KEPT, METADATA, SERVICE_ACCOUNT};
 use super::{Key, KeyError, duration};
 use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, optional};
 use crate::limits::{self, LimitError};
@@ -115,13 +115,25 @@ pub(super) fn apply(mut key: Key, patch: KeyPatch, by: Option<&str>, now: Offset
     limits::set(patch.rpm_limit, &mut key.rpm_limit, |value| limits::limit("rpm_limit", value))?;
     let parallel = |value| limits::limit("max_parallel_requests", value);
     limits::set(patch.max_parallel_requests, &mut key.max_parallel_requests, parallel)?;
-    patch.metadata.fill(&mut key.metadata);
+    replace_metadata(patch.metadata, &mut key.metadata)?;
     // `null` leaves a field of metadata as it is; of the kept ones it removes it.
     key.metadata.extend(patch.in_metadata.into_iter().filter(|(_, value)| !value.is_null()));
     limits::merge(&mut key.more, patch.kept);
     key.updated_at = now;
     key.updated_by = by.map(str::to_owned);
     Ok(key)
+}
+
+/// Metadata is replaced whole, but for the mark of a service account.
+fn replace_metadata(wanted: Patch<Map<String, Value>>, metadata: &mut Map<String, Value>) -> Result<(), KeyError> {
+    let mark = metadata.get(SERVICE_ACCOUNT).cloned();
+    wanted.fill(metadata);
+    match (mark, metadata.get(SERVICE_ACCOUNT)) {
+        (Some(mark), None) => drop(metadata.insert(SERVICE_ACCOUNT.to_owned(), mark)),
+        (mark, now) if mark.as_ref() != now => return Err(KeyError::ServiceAccount),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// When a key ends that begins to live now. `-1`: never.

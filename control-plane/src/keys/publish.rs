@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::publish::resource::{Upsert, budget, flag, name_map, strings};
+use crate::publish::resource::{Upsert, budget, ceilings, flag, name_map, strings};
 
 /// All keys, in no order.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
@@ -16,7 +16,7 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
         r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
-                  allowed_routes, created_at, updated_at
+                  allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
            from keys"#,
     );
     rows.fetch(db).map_ok(Row::into_upsert)
@@ -30,7 +30,7 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
         r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
-                  allowed_routes, created_at, updated_at
+                  allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
            from keys where hash = any($1)"#,
         &hashes,
     )
@@ -56,6 +56,9 @@ struct Row {
     expires_at: Option<OffsetDateTime>,
     max_budget_nano_usd: Option<i64>,
     allowed_routes: Vec<String>,
+    rpm_limit: Option<i64>,
+    tpm_limit: Option<i64>,
+    max_parallel_requests: Option<i64>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -80,6 +83,7 @@ impl Row {
             masked: self.masked.unwrap_or_default(),
             config_override: self.overrides,
             allowed_routes: self.allowed_routes,
+            limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
         };
         Upsert::of(pb::resource::Body::Key(key), untouched)
     }
@@ -121,6 +125,9 @@ mod tests {
             expires_at: None,
             max_budget_nano_usd: None,
             allowed_routes: vec![],
+            rpm_limit: Some(7),
+            tpm_limit: None,
+            max_parallel_requests: None,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(changed),
         };
@@ -130,5 +137,7 @@ mod tests {
         let Some(pb::resource::Body::Key(key)) = row(None, 0).into_upsert().resource.body else { panic!("a key") };
         assert_eq!((key.tags, key.allow_client_mock_response), (vec!["a".to_owned()], true));
         assert_eq!((key.aliases, key.max_budget_nano_usd), (BTreeMap::new(), -1));
+        assert_eq!(key.limits, Some(pb::Ceilings { requests_per_minute: Some(7), ..pb::Ceilings::default() }));
+        assert_eq!(row(None, 0).into_upsert().resource.required_features, [proto::channel::LIMITS]);
     }
 }

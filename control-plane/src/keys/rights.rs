@@ -103,11 +103,32 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
     if let Patch::To(metadata) = &patch.metadata {
         check_metadata(metadata, Some(&key.metadata))?;
     }
+    for (wanted, most, name) in [
+        (&patch.rpm_limit, key.rpm_limit, "rpm_limit"),
+        (&patch.tpm_limit, key.tpm_limit, "tpm_limit"),
+        (&patch.max_parallel_requests, key.max_parallel_requests, "max_parallel_requests"),
+    ] {
+        check_limit(wanted, most, name)?;
+    }
     let own = actor.key().map(|own| own.models.as_slice()).unwrap_or_default();
     match &patch.models {
         Patch::Keep => Ok(()),
         Patch::Clear => check_models(&[], own),
         Patch::To(models) => check_models(models, own),
+    }
+}
+
+/// A limit that somebody set is lowered by its holder, and neither raised nor taken away.
+fn check_limit(wanted: &Patch<i64>, most: Option<i64>, name: &str) -> Result<(), KeyError> {
+    let Some(most) = most else { return Ok(()) };
+    let is_raised = match wanted {
+        Patch::Keep => false,
+        Patch::Clear => true,
+        Patch::To(wanted) => *wanted > most,
+    };
+    match is_raised {
+        true => Err(KeyError::NotAllowed(format!("Only proxy admins can set {name} above {most}."))),
+        false => Ok(()),
     }
 }
 

@@ -44,6 +44,13 @@ pub(super) async fn archived(db: &mut PgConnection, hash: &KeyHash) -> sqlx::Res
     row.map(Key::try_from).transpose()
 }
 
+/// The keys among these hashes that exist.
+pub(super) async fn among(db: &mut PgConnection, hashes: &[KeyHash]) -> sqlx::Result<Vec<Key>> {
+    let hashes: Vec<Vec<u8>> = hashes.iter().map(|hash| hash.as_bytes().to_vec()).collect();
+    let rows = select_keys!("keys k where k.hash = any($1) order by k.hash", &hashes);
+    rows.fetch_all(db).await?.into_iter().map(Key::try_from).collect()
+}
+
 /// The keys among these hashes that exist, locked until the transaction ends; in one order, so that nobody waits for
 /// each other.
 pub(super) async fn locked(db: &mut PgConnection, hashes: &[KeyHash]) -> sqlx::Result<Vec<Key>> {
@@ -65,6 +72,55 @@ pub(super) async fn hashes_of_aliases(
 ) -> sqlx::Result<Vec<(String, KeyHash)>> {
     let rows = sqlx::query!(r#"select alias as "alias!", hash from keys where alias = any($1)"#, aliases);
     rows.fetch_all(db).await?.into_iter().map(|row| Ok((row.alias, read_hash(&row.hash)?))).collect()
+}
+
+/// Which aliases.
+#[derive(Debug)]
+pub(super) struct AliasFilter {
+    /// Has this in it, in any case.
+    pub(super) search: Option<String>,
+    pub(super) team_id: Option<String>,
+    /// Of this user's keys, or of those of `team_ids`. Absent: of all.
+    pub(super) user_id: Option<String>,
+    pub(super) team_ids: Vec<String>,
+}
+
+/// How many aliases there are.
+pub(super) async fn count_aliases(db: &mut PgConnection, filter: &AliasFilter) -> sqlx::Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from keys
+           where alias is not null and ($1::text is null or strpos(lower(alias), lower($1)) > 0)
+             and ($2::text is null or team_id = $2)
+             and ($3::text is null or user_id = $3 or team_id = any($4))"#,
+        filter.search.as_deref(),
+        filter.team_id.as_deref(),
+        filter.user_id.as_deref(),
+        &filter.team_ids,
+    );
+    count.fetch_one(db).await
+}
+
+/// Aliases in their order.
+pub(super) async fn aliases(
+    db: &mut PgConnection,
+    filter: &AliasFilter,
+    offset: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<String>> {
+    let rows = sqlx::query_scalar!(
+        r#"select alias as "alias!" from keys
+           where alias is not null and ($1::text is null or strpos(lower(alias), lower($1)) > 0)
+             and ($2::text is null or team_id = $2)
+             and ($3::text is null or user_id = $3 or team_id = any($4))
+           order by alias offset $5 limit $6"#,
+        filter.search.as_deref(),
+        filter.team_id.as_deref(),
+        filter.user_id.as_deref(),
+        &filter.team_ids,
+        offset,
+        limit,
+    );
+    rows.fetch_all(db).await
 }
 
 /// The newest keys of these teams.

@@ -96,6 +96,16 @@ impl Fleet {
         Seat { shared: self.0.clone(), id: hello.data_plane_id.clone(), replaced }
     }
 
+    /// Ticks when somebody comes, goes, or applies.
+    pub(super) fn moved(&self) -> watch::Receiver<u64> {
+        self.0.moved.subscribe()
+    }
+
+    /// The ids of those that are connected here.
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.0.seats().keys().cloned().collect()
+    }
+
     pub(super) fn view(&self) -> Vec<DataPlaneView> {
         self.0.seats().values().map(|occupant| occupant.view.clone()).collect()
     }

@@ -4,6 +4,7 @@
 //! [`compose`] for the delta or the whole snapshot and pushes it, one at a time; [`fleet`] knows who holds what.
 //! Sessions come in through [`serve`]. Rows become resources in their own slices.
 
+mod census;
 pub(crate) mod chunks;
 pub(crate) mod compose;
 mod cut;
@@ -67,6 +68,8 @@ struct Parts {
     ack_within: Duration,
     /// Counts how often an admin said that there is meant to be less.
     confirmations: tokio::sync::watch::Sender<u64>,
+    /// How many data planes share the limits.
+    planes: tokio::sync::watch::Sender<u32>,
     stop: CancellationToken,
 }
 
@@ -92,6 +95,7 @@ impl Publisher {
             transfers: Semaphore::new(TRANSFERS),
             ack_within,
             confirmations: tokio::sync::watch::Sender::new(0),
+            planes: tokio::sync::watch::Sender::new(1),
             stop: CancellationToken::new(),
         }))
     }
@@ -128,6 +132,7 @@ impl Publisher {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.watch() => {}
+            () = census::run(&self.0) => {}
         }
     }
 

@@ -16,9 +16,16 @@ pub(crate) struct Upsert {
 }
 
 impl Upsert {
-    /// A resource that every data plane understands.
+    /// A resource with the features that a data plane must have to serve it.
     pub(crate) fn of(body: Body, untouched: bool) -> Self {
-        Self { resource: pb::Resource { required_features: Vec::new(), body: Some(body) }, untouched }
+        let has_limits = match &body {
+            Body::Key(key) => key.limits.is_some(),
+            Body::Team(team) => team.limits.is_some(),
+            Body::User(user) => user.limits.is_some(),
+            Body::Deployment(_) | Body::Settings(_) => false,
+        };
+        let required_features = has_limits.then(|| proto::channel::LIMITS.to_owned()).into_iter().collect();
+        Self { resource: pb::Resource { required_features, body: Some(body) }, untouched }
     }
 }
 
@@ -31,6 +38,18 @@ pub(crate) fn id_of(body: &Body) -> (pb::Kind, String) {
         Body::Deployment(deployment) => (pb::Kind::Deployment, deployment.id.clone()),
         Body::Settings(_) => (pb::Kind::Settings, "settings".to_owned()),
     }
+}
+
+/// Limits as the contract writes them, and the feature that they need of a data plane; nothing where there are none. A
+/// negative limit, which older versions took, refuses everything.
+pub(crate) fn ceilings(requests: Option<i64>, tokens: Option<i64>, at_once: Option<i64>) -> Option<pb::Ceilings> {
+    let limit = |limit: Option<i64>| limit.map(|limit| u64::try_from(limit).unwrap_or(0));
+    let ceilings = pb::Ceilings {
+        requests_per_minute: limit(requests),
+        tokens_per_minute: limit(tokens),
+        at_once: limit(at_once),
+    };
+    (ceilings != pb::Ceilings::default()).then_some(ceilings)
 }
 
 /// A budget in nano-dollars as the contract writes it: -1 for none.

@@ -91,7 +91,7 @@ where
     };
     let current = current.ok_or(Cut::Stopping)?;
     let held = hello.held.as_ref().and_then(version);
-    let session = Session {
+    let mut session = Session {
         seat: publisher.0.fleet.seat(&hello, held),
         publisher: publisher.clone(),
         reached,
@@ -103,9 +103,11 @@ where
         shrunk: None,
         confirm_shrink: false,
         confirmations: publisher.0.confirmations.subscribe(),
+        planes: publisher.0.planes.subscribe(),
         heard_at: Instant::now(),
     };
     session.send(Down::Welcome(welcome(protocol, current))).await?;
+    session.tell_fleet().await?;
     Ok(session)
 }
 
@@ -135,6 +137,7 @@ struct Session {
     /// The next whole snapshot may leave as little as it does.
     confirm_shrink: bool,
     confirmations: watch::Receiver<u64>,
+    planes: watch::Receiver<u32>,
     heard_at: Instant,
 }
 
@@ -184,6 +187,12 @@ impl Session {
                 },
                 confirmed = self.confirmations.changed() => if confirmed.is_ok() && self.shrunk.is_some() {
                     (self.confirm_shrink, self.pause) = (true, None);
+                },
+                counted = self.planes.changed() => match counted {
+                    Ok(()) => if let Err(cut) = self.tell_fleet().await {
+                        return cut;
+                    },
+                    Err(_closed) => return Cut::Stopping,
                 },
                 () = sleep_until(deadline) => if let Some(cut) = self.overdue() {
                     return cut;
@@ -350,6 +359,13 @@ impl Session {
             ),
             Err(error) => tracing::warn!(%error, "the change log could not be asked why so much is gone"),
         }
+    }
+
+    /// Says how many data planes share the limits; one that was not counted yet counts too.
+    async fn tell_fleet(&mut self) -> Result<(), Cut> {
+        let counted = *self.planes.borrow_and_update();
+        let here = u32::try_from(self.publisher.0.fleet.ids().len()).unwrap_or(u32::MAX);
+        self.send(Down::Fleet(pb::Fleet { data_planes: counted.max(here) })).await
     }
 
     /// Sends everything, when it is this data plane's turn.

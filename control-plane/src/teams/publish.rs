@@ -6,13 +6,14 @@ use proto::v1 as pb;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::publish::resource::{Upsert, budget, flag, name_map, strings};
+use crate::publish::resource::{Upsert, budget, ceilings, flag, name_map, strings};
 
 /// All teams, in no order.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
     let rows = sqlx::query_as!(
         Row,
-        "select team_id, alias, organization_id, models, model_aliases, metadata, blocked, max_budget_nano_usd
+        "select team_id, alias, organization_id, models, model_aliases, metadata, blocked, max_budget_nano_usd,
+                rpm_limit, tpm_limit, max_parallel_requests
          from teams",
     );
     rows.fetch(db).map_ok(Row::into_upsert)
@@ -22,7 +23,8 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
 pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Upsert>> {
     let rows = sqlx::query_as!(
         Row,
-        "select team_id, alias, organization_id, models, model_aliases, metadata, blocked, max_budget_nano_usd
+        "select team_id, alias, organization_id, models, model_aliases, metadata, blocked, max_budget_nano_usd,
+                rpm_limit, tpm_limit, max_parallel_requests
          from teams where team_id = any($1)",
         ids,
     )
@@ -40,6 +42,9 @@ struct Row {
     metadata: Value,
     blocked: bool,
     max_budget_nano_usd: Option<i64>,
+    rpm_limit: Option<i64>,
+    tpm_limit: Option<i64>,
+    max_parallel_requests: Option<i64>,
 }
 
 impl Row {
@@ -55,6 +60,7 @@ impl Row {
             blocked: self.blocked,
             max_budget_nano_usd: budget(self.max_budget_nano_usd),
             allow_client_mock_response: flag(self.metadata.get("allow_client_mock_response")),
+            limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
         };
         Upsert::of(pb::resource::Body::Team(team), false)
     }

@@ -5,13 +5,13 @@ use futures_util::TryStreamExt as _;
 use proto::v1 as pb;
 use sqlx::PgConnection;
 
-use crate::publish::resource::{Upsert, budget};
+use crate::publish::resource::{Upsert, budget, ceilings};
 
 /// All users, in no order.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
     let rows = sqlx::query_as!(
         Row,
-        "select user_id, models, role, max_budget_nano_usd
+        "select user_id, models, role, max_budget_nano_usd, rpm_limit, tpm_limit, max_parallel_requests
          from users",
     );
     rows.fetch(db).map_ok(Row::into_upsert)
@@ -21,7 +21,8 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
 pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Upsert>> {
     let rows = sqlx::query_as!(
         Row,
-        "select user_id, models, role, max_budget_nano_usd from users where user_id = any($1)",
+        "select user_id, models, role, max_budget_nano_usd, rpm_limit, tpm_limit, max_parallel_requests
+         from users where user_id = any($1)",
         ids,
     )
     .fetch_all(db)
@@ -34,6 +35,9 @@ struct Row {
     models: Vec<String>,
     role: String,
     max_budget_nano_usd: Option<i64>,
+    rpm_limit: Option<i64>,
+    tpm_limit: Option<i64>,
+    max_parallel_requests: Option<i64>,
 }
 
 impl Row {
@@ -44,6 +48,7 @@ impl Row {
             models: self.models,
             role: self.role,
             max_budget_nano_usd: budget(self.max_budget_nano_usd),
+            limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
         };
         Upsert::of(pb::resource::Body::User(user), false)
     }

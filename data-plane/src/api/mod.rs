@@ -114,10 +114,9 @@ pub(crate) fn refuse(core: &Core, error: &ProxyError) -> Response<AnswerBody> {
     match error {
         ProxyError::Busy => drop(response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"))),
         ProxyError::Panicked => limits::reached("panic"),
+        ProxyError::Attempt(error) => crate::pipeline::relay::error_headers(core, error, response.headers_mut()),
+        ProxyError::Admit(error) => error.headers(response.headers_mut()),
         _ => {}
-    }
-    if let ProxyError::Attempt(error) = error {
-        crate::pipeline::relay::error_headers(core, error, response.headers_mut());
     }
     response
 }

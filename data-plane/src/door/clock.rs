@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::{Phase, Watch};
-use crate::limits::Limits;
+use crate::door::limits::Limits;
 
 /// How long a refused connection may go on sending before it is dropped.
 const LINGER: Duration = Duration::from_secs(2);
@@ -116,7 +116,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::tests::given;
+    use crate::door::limits::tests::given;
 
     async fn over(clock: &mut Clock) -> (Over, u64) {
         let began = Instant::now();

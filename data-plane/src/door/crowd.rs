@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::limits::Limits;
+use crate::door::limits::Limits;
 
 /// All open connections of all threads.
 pub(crate) struct Crowd {
@@ -68,7 +68,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::tests::given;
+    use crate::door::limits::tests::given;
 
     #[test]
     fn places_are_counted_together_and_by_address_and_given_back() {

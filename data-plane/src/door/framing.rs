@@ -2,7 +2,7 @@
 
 use super::head::{Follows, Head};
 use super::refusal::Refusal;
-use crate::limits::Limits;
+use crate::door::limits::Limits;
 
 /// The longest line with a chunk's size; what follows the size there says nothing to us.
 const CHUNK_LINE: usize = 1024;
@@ -146,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limits::tests::given;
+    use crate::door::limits::tests::given;
 
     const PLAIN: &str = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab\ncd";
     const CHUNKED: &str =

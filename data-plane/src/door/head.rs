@@ -5,7 +5,7 @@
 //! whatever has two readings has none here.
 
 use super::refusal::Refusal;
-use crate::limits::Limits;
+use crate::door::limits::Limits;
 
 /// What was seen of a head so far.
 #[derive(Default)]

@@ -2,12 +2,13 @@
 //!
 //! [`framing`] follows the bytes and refuses what has two readings; [`socket`] lets pass what is well, answers the rest
 //! itself and gives up clients that take nothing; [`clock`] ends connections that wait too long or get too old; [`crowd`]
-//! counts them. All limits are in [`crate::limits`]; what is refused is counted.
+//! counts them. All limits are in [`limits`]; what is refused is counted.
 
 pub(crate) mod clock;
 pub(crate) mod crowd;
 mod framing;
 mod head;
+pub(crate) mod limits;
 pub(crate) mod refusal;
 pub(crate) mod socket;
 

@@ -17,7 +17,7 @@ use tokio::time::Sleep;
 use super::framing::Framing;
 use super::refusal::Refusal;
 use super::{Phase, Watch};
-use crate::limits::Limits;
+use crate::door::limits::Limits;
 use crate::telemetry::limits;
 
 /// What can be said to a client in passing, without waiting.
@@ -164,7 +164,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     use super::*;
-    use crate::limits::tests::given;
+    use crate::door::limits::tests::given;
 
     impl Tell for DuplexStream {
         fn tell(&self, _bytes: &[u8]) {}

@@ -15,7 +15,7 @@ use proto::price::Cost;
 use proto::v1::Ending;
 use providers::{Fault, FaultClass, Retry};
 
-use super::authorize::Grant;
+use super::admit::Permit;
 use super::decode::Call;
 use super::detach::Presence;
 use super::route::Plan;
@@ -84,7 +84,7 @@ pub(super) struct Came {
 /// What all tries of a call share.
 pub(super) struct Attempts<'a> {
     pub(super) core: &'a Rc<Core>,
-    pub(super) grant: &'a Grant,
+    pub(super) permit: &'a Rc<Permit>,
     pub(super) call: &'a Rc<Call>,
     plan: &'a Plan,
     pub(super) presence: &'a Presence,
@@ -96,12 +96,12 @@ pub(super) struct Attempts<'a> {
 pub(crate) async fn attempt(
     core: &Rc<Core>,
     plan: &Plan,
-    grant: &Grant,
+    permit: &Rc<Permit>,
     call: &Rc<Call>,
     presence: &Presence,
 ) -> Result<Answer, ProxyError> {
     let began = Instant::now();
-    let attempts = Attempts { core, grant, call, plan, presence, began, stream_usage: plan.stream_usage };
+    let attempts = Attempts { core, permit, call, plan, presence, began, stream_usage: plan.stream_usage };
     let mut failed: Vec<Arc<Deployment>> = Vec::new();
     for attempt in 0_u32.. {
         let Some(deployment) = choose(core, plan, &failed) else { break };
@@ -112,14 +112,14 @@ pub(crate) async fn attempt(
         let retries = plan.retries(&deployment);
         let others = plan.candidates.iter().any(|other| !Arc::ptr_eq(other, &deployment) && !was_tried(&failed, other));
         if attempt >= retries || presence.is_gone() || !may_retry(failure.fault.class, plan.candidates.len()) {
-            return Err(given_up(failure, grant, deployment, attempt, retries));
+            return Err(given_up(failure, permit, deployment, attempt, retries));
         }
         metrics::retry();
         if !others {
             tokio::time::sleep(pause(core, attempt, failure.fault.retry_after)).await;
         }
         if presence.is_gone() || core.cut.is_raised() {
-            return Err(given_up(failure, grant, deployment, attempt, retries));
+            return Err(given_up(failure, permit, deployment, attempt, retries));
         }
         failed.push(deployment);
     }
@@ -159,7 +159,7 @@ fn pause(core: &Rc<Core>, attempt: u32, retry_after: Option<Duration>) -> Durati
     base + Duration::from_millis(750).mul_f64(jitter)
 }
 
-fn given_up(failure: Failure, grant: &Grant, deployment: Arc<Deployment>, attempt: u32, retries: u32) -> ProxyError {
+fn given_up(failure: Failure, permit: &Permit, deployment: Arc<Deployment>, attempt: u32, retries: u32) -> ProxyError {
     let Failure { fault, headers } = failure;
     let message = match attempt {
         0 => fault.message,
@@ -168,7 +168,7 @@ fn given_up(failure: Failure, grant: &Grant, deployment: Arc<Deployment>, attemp
     ProxyError::Attempt(Box::new(AttemptError {
         class: fault.class,
         message,
-        group: grant.group.clone(),
+        group: permit.grant.group.clone(),
         deployment: Some(deployment),
         headers,
         retries: attempt,
@@ -180,7 +180,7 @@ fn given_up(failure: Failure, grant: &Grant, deployment: Arc<Deployment>, attemp
 impl Attempts<'_> {
     /// One try. The outer error ends the call, the inner one may be retried.
     async fn once(&self, deployment: &Arc<Deployment>, attempt: u32) -> Result<Result<Answer, Failure>, ProxyError> {
-        let asked = deployment.upstream_model_for(&self.grant.group);
+        let asked = deployment.upstream_model_for(&self.permit.grant.group);
         let model = deployment.provider.upstream_model(&asked);
         let made;
         let upstream = match &deployment.place {
@@ -206,7 +206,7 @@ impl Attempts<'_> {
             return self.mock(deployment, &asked, attempt, &mock);
         }
         let target = Target { deployment, upstream_model: &asked, shown_base: upstream.shown_base(), attempt };
-        let settlement = Settlement::open(self.core, self.grant, self.call, target, self.presence)?;
+        let settlement = Settlement::open(self.core, self.permit, self.call, target, self.presence)?;
         let body = self.encode(deployment, upstream, &model);
         Ok(self.send(deployment, upstream, body, attempt, settlement).await)
     }
@@ -368,7 +368,7 @@ impl Attempts<'_> {
 
     pub(super) fn answer(&self, deployment: &Arc<Deployment>, retries: u32, came: Came, content: Content) -> Answer {
         Answer {
-            group: self.grant.group.clone(),
+            group: self.permit.grant.group.clone(),
             deployment: Arc::clone(deployment),
             shown_base: came.shown_base,
             headers: came.headers,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Inbound;
 use super::authenticate::{Caller, Identity};
 use crate::api::body::RequestBody;
-use crate::limits::Limits;
+use crate::door::limits::Limits;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::telemetry::limits;
@@ -43,6 +43,13 @@ pub(crate) struct Call {
     pub(crate) session_id: Option<String>,
     pub(crate) end_user: Option<String>,
     pub(crate) tags: Vec<String>,
+}
+
+impl Call {
+    /// Tokens of the prompt, guessed by its size: no look at the text.
+    pub(super) fn prompt_by_size(&self) -> u64 {
+        (self.body.len() as u64 * 2).div_ceil(7)
+    }
 }
 
 /// Why a body cannot be used.

@@ -39,7 +39,7 @@ impl Attempts<'_> {
             return Ok(Err(self.fault(deployment, class, fault.message())));
         }
         let target = Target { deployment, upstream_model: asked, shown_base: "", attempt };
-        let settlement = Settlement::open(self.core, self.grant, self.call, target, self.presence)?;
+        let settlement = Settlement::open(self.core, self.permit, self.call, target, self.presence)?;
         let (task, model) = (self.call.task, self.call.asked.as_str());
         let id = format!("chatcmpl-{}", self.call.call_id);
         let created = u64::try_from(self.core.gateway.clock.now_ms() / 1_000).unwrap_or(0);

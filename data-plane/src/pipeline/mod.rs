@@ -1,5 +1,6 @@
 //! The stages of a model call. This page is the whole way; each stage is a file.
 
+pub(crate) mod admit;
 pub(crate) mod attempt;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
@@ -44,9 +45,11 @@ pub(crate) async fn serve(
     let caller = authenticate::authenticate(&snapshot, &inbound.head.headers, core.gateway.clock.now_ms())?;
     authorize::check_route(&caller, inbound.head.uri.path())?;
     let call = Rc::new(decode::decode(&snapshot, &caller, inbound, &core.gateway.settings).await?);
-    let mut grant = authorize::authorize(&snapshot, caller, &call)?;
-    let plan = route::route(&snapshot, &mut grant, &call)?;
-    let answer = attempt::attempt(&core, &plan, &grant, &call, &presence).await?;
+    let grant = authorize::authorize(&snapshot, caller, &call)?;
+    let mut permit = admit::admit(&core, &snapshot, grant, &call)?;
+    let plan = route::route(&snapshot, &mut permit.grant, &call)?;
+    let permit = Rc::new(permit);
+    let answer = attempt::attempt(&core, &plan, &permit, &call, &presence).await?;
 
-    Ok(relay::relay(core, answer))
+    Ok(relay::relay(core, answer, &permit))
 }

@@ -6,6 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use proto::price::Cost;
 
+use super::admit::Permit;
 use super::attempt::{Answer, AttemptError, Content};
 use super::figures;
 use super::provider_headers::quotes;
@@ -35,7 +36,7 @@ names! {
 }
 
 /// Makes the response of an answer.
-pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
+pub(crate) fn relay(core: Rc<Core>, answer: Answer, permit: &Permit) -> Response<AnswerBody> {
     let Answer {
         group,
         deployment,
@@ -58,6 +59,7 @@ pub(crate) fn relay(core: Rc<Core>, answer: Answer) -> Response<AnswerBody> {
         headers.insert(&MAX_RETRIES, HeaderValue::from(max_retries));
     }
     provider_headers(&core, &deployment, &upstream_headers, &mut headers);
+    permit.show(&mut headers);
 
     let body = match content {
         Content::Whole { body, cost } => {

@@ -14,6 +14,7 @@ use proto::price::{Cost, Measure, cost, tier_of};
 use proto::v1::{self as pb, Ending, UsageEvent, UsageSource};
 use providers::Fault;
 
+use super::admit::Permit;
 use super::authenticate::{Caller, Identity};
 use super::authorize::Grant;
 use super::decode::{Call, noted, short};
@@ -39,6 +40,7 @@ pub(crate) struct Observed {
 pub(crate) struct Settlement {
     core: Rc<Core>,
     call: Rc<Call>,
+    permit: Rc<Permit>,
     deployment: Arc<Deployment>,
     presence: Presence,
     opened: Opened,
@@ -55,17 +57,18 @@ impl Settlement {
     /// Opens the accounts: from here on the attempt is booked, whatever happens.
     pub(crate) fn open(
         core: &Rc<Core>,
-        grant: &Grant,
+        permit: &Rc<Permit>,
         call: &Rc<Call>,
         target: Target<'_>,
         presence: &Presence,
     ) -> Result<Self, OpenError> {
         let started_at_ms = core.gateway.clock.now_ms();
         let model = noted(target.upstream_model.to_owned());
-        let opening = opening(core, grant, call, &target, Begins { at_ms: started_at_ms, model: &model });
+        let opening = opening(core, &permit.grant, call, &target, Begins { at_ms: started_at_ms, model: &model });
         let mut event = blank(call, started_at_ms);
         // What the record is worth if nobody lives to close it: the prompt, by its size.
-        event.tokens = Some(tokens(&Usage { prompt: by_size(call), total: by_size(call), ..Usage::default() }));
+        event.tokens =
+            Some(tokens(&Usage { prompt: call.prompt_by_size(), total: call.prompt_by_size(), ..Usage::default() }));
         book(&mut event, target.deployment, &model, 0, None);
         let opened = core.ledger.open(Entry::new(&opening, &event))?;
         presence.at_work();
@@ -73,6 +76,7 @@ impl Settlement {
         Ok(Self {
             core: Rc::clone(core),
             call: Rc::clone(call),
+            permit: Rc::clone(permit),
             deployment: Arc::clone(target.deployment),
             presence: presence.clone(),
             opened,
@@ -151,6 +155,7 @@ impl Settlement {
 
     fn write(&mut self, mut event: UsageEvent, ending: Ending) {
         self.is_closed = true;
+        self.permit.use_tokens(event.tokens.map_or(0, |tokens| tokens.total));
         event.set_ending(ending);
         event.first_byte_at_ms = self.first_byte_at_ms;
         event.ended_at_ms = self.core.gateway.clock.now_ms();
@@ -257,10 +262,6 @@ fn book(event: &mut UsageEvent, deployment: &Deployment, model: &str, took_ms: i
     event.set_price_state(cost.state());
     event.cost_nano_usd = cost.amount().nanos();
     cost
-}
-
-fn by_size(call: &Call) -> u64 {
-    (call.body.len() as u64 * 2).div_ceil(7)
 }
 
 fn tokens(usage: &Usage) -> pb::Tokens {

@@ -13,9 +13,10 @@ use super::{
     Authentication, Deployment, GroupAlias, Key, Models, Rights, Settings, Snapshot, Standing, StreamUsage, Team,
     UnknownPrice, User, Version, keys,
 };
+use crate::limits::Ceilings;
 
 /// What `required_features` of a resource may name without being denied.
-pub(crate) const FEATURES: &[&str] = &[];
+pub(crate) const FEATURES: &[&str] = &[proto::channel::LIMITS];
 
 /// Reasons that are said back of one update.
 pub(super) const MOST_REJECTIONS: usize = 1_000;
@@ -139,7 +140,8 @@ impl Changes {
         }
         let id = Box::from(user.user_id.as_str());
         let standing = standing(lacking.is_some());
-        let user = User { models: boxed(user.models), role: user.role.into(), standing };
+        let ceilings = Ceilings::of(user.limits.as_ref());
+        let user = User { models: boxed(user.models), role: user.role.into(), standing, ceilings };
         self.users.push((id, Some(Arc::new(user))));
     }
 
@@ -186,6 +188,7 @@ fn team_of(team: pb::Team, standing: Standing) -> Team {
             false => standing,
         },
         rights: Rights { mock_response: team.allow_client_mock_response, any_model: false },
+        ceilings: Ceilings::of(team.limits.as_ref()),
     }
 }
 

@@ -8,6 +8,7 @@ use proto::{KeyHash, v1 as pb};
 
 use super::names::{Names, Packed, Packing};
 use super::{Rights, Standing};
+use crate::limits::Ceilings;
 
 /// A virtual key.
 #[derive(PartialEq)]
@@ -17,6 +18,8 @@ pub(crate) struct Key {
     /// in turn). The empty text is none.
     packed: Box<[u8]>,
     expires_at_ms: Option<NonZeroI64>,
+    /// None where there are none, as for most keys.
+    ceilings: Option<Box<Ceilings>>,
     pub(crate) standing: Standing,
     pub(crate) rights: Rights,
 }
@@ -36,6 +39,7 @@ impl Key {
             hash,
             packed: packing.packed(),
             expires_at_ms: NonZeroI64::new(key.expires_at_ms),
+            ceilings: Some(Ceilings::of(key.limits.as_ref())).filter(|ceilings| !ceilings.is_none()).map(Box::new),
             standing: if key.blocked { Standing::Blocked } else { standing },
             rights: Rights { mock_response: key.allow_client_mock_response, any_model: key.config_override },
         }
@@ -86,6 +90,11 @@ impl Key {
     /// None: never.
     pub(crate) fn expires_at_ms(&self) -> Option<i64> {
         self.expires_at_ms.map(NonZeroI64::get)
+    }
+
+    /// How many calls and tokens it may use.
+    pub(crate) fn ceilings(&self) -> Ceilings {
+        self.ceilings.as_deref().copied().unwrap_or_default()
     }
 
     fn text(&self, position: usize) -> Option<&str> {

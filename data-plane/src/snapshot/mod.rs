@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 use proto::{KeyHash, v1 as pb};
 
+use crate::limits::Ceilings;
+
 pub(crate) use key::Key;
 pub(crate) use keys::Keys;
 pub(crate) use models::{Deployment, Models};
@@ -86,14 +88,16 @@ pub(crate) struct Team {
     pub(crate) tags: Box<[Box<str>]>,
     pub(crate) standing: Standing,
     pub(crate) rights: Rights,
+    pub(crate) ceilings: Ceilings,
 }
 
-/// The owner of keys that belong to no team.
+/// The owner of keys. Its models count for keys that belong to no team, its limits for all of its keys.
 #[derive(Debug, PartialEq)]
 pub(crate) struct User {
     pub(crate) models: Box<[Box<str>]>,
     pub(crate) role: Box<str>,
     pub(crate) standing: Standing,
+    pub(crate) ceilings: Ceilings,
 }
 
 /// What holds for every call.

@@ -21,6 +21,7 @@ use super::{Snapshot, Version};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::ledger::Unbooked;
+use crate::limits::fleet::Fleet;
 use crate::telemetry::metrics;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -35,6 +36,7 @@ pub(crate) struct Subscription {
     pub(crate) disk: Option<Disk>,
     pub(crate) clock: Clock,
     pub(crate) welcome: Arc<arc_swap::ArcSwap<Forwarding>>,
+    pub(crate) fleet: Fleet,
     pub(crate) status: Box<dyn Fn() -> Load + Send + Sync>,
     /// When everything was last asked for because the disk is behind.
     pub(crate) asked_at_ms: i64,
@@ -209,6 +211,10 @@ impl Subscription {
                 None => None,
             },
             Message::Delta(delta) => self.take_delta(delta, say).await?,
+            Message::Fleet(fleet) => {
+                self.fleet.is(fleet.data_planes);
+                None
+            }
         })
     }
 

@@ -120,7 +120,7 @@ async fn start_at(provider: SocketAddr) -> Alone {
         spool_full: SpoolFull::Refuse,
         drain: Duration::from_secs(5),
         linger: Duration::ZERO,
-        limits: crate::limits::tests::given(&[]),
+        limits: crate::door::limits::tests::given(&[]),
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(crate::run(settings, listeners, stop.clone()));

@@ -22,7 +22,7 @@ pub mod from_data_plane {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromControlPlane {
-    #[prost(oneof = "from_control_plane::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "from_control_plane::Message", tags = "1, 2, 3, 4, 5, 6")]
     pub message: ::core::option::Option<from_control_plane::Message>,
 }
 /// Nested message and enum types in `FromControlPlane`.
@@ -39,7 +39,15 @@ pub mod from_control_plane {
         End(super::SnapshotEnd),
         #[prost(message, tag = "5")]
         Delta(super::Delta),
+        #[prost(message, tag = "6")]
+        Fleet(super::Fleet),
     }
+}
+/// How many data planes serve, the receiver among them: each admits its part of a limit. Sent after Welcome and whenever it changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Fleet {
+    #[prost(uint32, tag = "1")]
+    pub data_planes: u32,
 }
 /// A lineage and a place in it. Revisions of different epochs are not comparable: time went back between them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -227,6 +235,16 @@ pub mod resource {
         Settings(super::Settings),
     }
 }
+/// Most of something in any minute, or at once. Absent: no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Ceilings {
+    #[prost(uint64, optional, tag = "1")]
+    pub requests_per_minute: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub tokens_per_minute: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub at_once: ::core::option::Option<u64>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Key {
     /// SHA-256 of the whole key, 32 bytes
@@ -269,6 +287,8 @@ pub struct Key {
     /// paths, prefixes with `*`, names of route groups; empty: all
     #[prost(string, repeated, tag = "15")]
     pub allowed_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "16")]
+    pub limits: ::core::option::Option<Ceilings>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Team {
@@ -294,6 +314,8 @@ pub struct Team {
     pub max_budget_nano_usd: i64,
     #[prost(bool, tag = "9")]
     pub allow_client_mock_response: bool,
+    #[prost(message, optional, tag = "10")]
+    pub limits: ::core::option::Option<Ceilings>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct User {
@@ -305,6 +327,8 @@ pub struct User {
     pub role: ::prost::alloc::string::String,
     #[prost(int64, tag = "4")]
     pub max_budget_nano_usd: i64,
+    #[prost(message, optional, tag = "5")]
+    pub limits: ::core::option::Option<Ceilings>,
 }
 /// One place that serves a model. References such as `os.environ/X` are resolved; secrets travel only here.
 #[derive(Clone, PartialEq, ::prost::Message)]

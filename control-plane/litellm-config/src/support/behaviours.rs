@@ -56,10 +56,11 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "400 unless a setting allows them",
         "400 always; a deployment's `mock_response` works, a caller's own where key or team metadata allows it",
     ),
-    later(
+    differs(
         "Headers about spend and limits of a key",
         "`x-litellm-key-spend`, `x-litellm-key-max-budget`, `x-ratelimit-*` of the gateway",
-        "come with budgets and limits; the provider's own `x-ratelimit-*` are passed on",
+        "`x-litellm-key-rpm-limit`, `x-litellm-key-tpm-limit` and `x-ratelimit-{api_key|user|team}-*` as there; those about \
+         spend come with budgets; the provider's own `x-ratelimit-*` are passed on",
     ),
     differs(
         "Cost that a provider reports",
@@ -235,10 +236,21 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "will be 429 `budget_exceeded`; `budget_exceeded_status_code` will change it",
     ),
     // Limits and guards.
+    differs(
+        "Rate limits of keys, users and teams",
+        "fixed minutes that begin with the first call; under usage-based routing a limit of N admits N-1; `retry-after` is always 60",
+        "no minute, wherever it begins, has more than the limit; N admits N; `retry-after` is how long it takes",
+    ),
+    differs(
+        "Rate limits over several processes",
+        "each counts for itself, unless there is Redis",
+        "each data plane admits its part, one at least, so that together they keep the limit (while a data plane comes or \
+         goes, up to a part more); one that loses the control plane keeps the part it had",
+    ),
     later(
-        "Rate limits",
-        "fixed windows; under usage-based routing a limit of N admits N-1",
-        "will be sliding windows, with the real time left in `retry-after`; N will admit N",
+        "Rate limits of team members, customers, organizations, tags, and of models per key and team",
+        "",
+        "will be kept as those of keys are",
     ),
     later(
         "`enforced_params`",

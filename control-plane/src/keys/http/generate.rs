@@ -5,8 +5,8 @@ use proto::NanoUsd;
 
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
-use crate::change::{Change, Wait};
-use crate::error::Generic;
+use crate::change::{Change, Published, Wait};
+use crate::error::{AdminError, Generic};
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
@@ -31,17 +31,42 @@ pub(super) async fn generate(
     State(app): State<App>,
     actor: Actor,
     wait: Wait,
-    Body { asked: mut new, unknown }: NewKeyBody,
+    Body { asked: new, unknown }: NewKeyBody,
 ) -> Result<Changed<Generated>, Generic> {
     actor.may(Permission::CreateKey, &Subject::Anything)?;
-    rights::narrow(&mut new, &actor)?;
-    let mut change = Change::begin(&app, &actor).await?;
+    let (view, published) = make(&app, &actor, wait, new, Maker::Anybody).await?;
+    Ok(Changed { view, published, unknown })
+}
+
+/// For whom a key is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// For the user it names, or who makes it.
+    Anybody,
+    /// For a team alone, which must exist.
+    ServiceAccount,
+}
+
+/// Makes the key that was asked for, if the actor may.
+pub(super) async fn make(
+    app: &App,
+    actor: &Actor,
+    wait: Wait,
+    mut new: NewKey,
+    maker: Maker,
+) -> Result<(Generated, Published), AdminError> {
+    rights::narrow(&mut new, actor)?;
+    if maker == Maker::ServiceAccount {
+        new.user_id = None;
+    }
+    let mut change = Change::begin(app, actor).await?;
     // Shared: the team is not deleted between this look and the key's insert.
     let team = match &new.team_id {
         Some(team_id) => teams::shared(change.db(), team_id).await?,
         None => None,
     };
-    if let (Some(team_id), None, false) = (&new.team_id, &team, actor.is_admin()) {
+    let must_exist = maker == Maker::ServiceAccount || !actor.is_admin();
+    if let (Some(team_id), None, true) = (&new.team_id, &team, must_exist) {
         return Err(KeyError::UnknownTeam(team_id.clone()).into());
     }
     actor.may(Permission::CreateKey, &Subject::NewKey { user_id: new.user_id.as_deref(), team: team.as_ref() })?;
@@ -51,8 +76,8 @@ pub(super) async fn generate(
 
     let (duration, spent) =
         (new.duration.clone(), limits::usd("spend", new.spend).map_err(KeyError::from)?.unwrap_or(NanoUsd::ZERO));
-    let Minted { mut key, value } = keys::mint(new, &actor, moment::now(), rand::random())?;
-    rights::bound_expiry(&mut key, &actor);
+    let Minted { mut key, value } = keys::mint(new, actor, moment::now(), rand::random())?;
+    rights::bound_expiry(&mut key, actor);
     keys::add(&mut change, &key).await?;
     if spent > NanoUsd::ZERO {
         spend::set_window(change.db(), Owner::Key, &key.hash.to_string(), spent).await?;
@@ -61,8 +86,7 @@ pub(super) async fn generate(
 
     let total = Total { window: spent, ..Total::default() };
     let row = KeyView::of(key, total, Place::Live, moment::now());
-    let view = Generated { key: value, token_id: row.token.clone(), duration, row };
-    Ok(Changed { view, published, unknown })
+    Ok((Generated { key: value, token_id: row.token.clone(), duration, row }, published))
 }
 
 #[cfg(test)]

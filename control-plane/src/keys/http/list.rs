@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::Generic;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, optional};
 use crate::http::moment;
-use crate::http::query::Query;
+use crate::http::query::{Query, in_range};
 use crate::keys::page::{self, Filter, Order, Page, Status};
 use crate::keys::view::{self, KeyView};
 use crate::teams::{self, Standing};
@@ -195,15 +195,6 @@ fn narrow(filter: &mut Filter, actor: &Actor, administered: Vec<String>) -> Resu
     filter.user_id = Some(own.clone());
     filter.matching = page::Matching::Whole;
     Ok(())
-}
-
-fn in_range(field: &'static str, value: i64, least: i64, most: i64) -> Result<i64, Vec<Issue>> {
-    let (kind, msg) = match value {
-        value if value < least => ("greater_than_equal", format!("Input should be greater than or equal to {least}")),
-        value if value > most => ("less_than_equal", format!("Input should be less than or equal to {most}")),
-        value => return Ok(value),
-    };
-    Err(vec![Issue { kind, loc: vec!["query".into(), field.into()], msg, input: value.to_string().into() }])
 }
 
 #[cfg(test)]

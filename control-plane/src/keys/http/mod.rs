@@ -1,10 +1,13 @@
 //! `/key/…`: one file per endpoint.
 
+mod aliases;
 mod block;
 mod delete;
 mod generate;
 mod info;
 mod list;
+mod service_account;
+mod several;
 mod update;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -16,10 +19,13 @@ use crate::app::App;
 pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(generate::generate))
+        .routes(routes!(service_account::generate))
         .routes(routes!(info::info))
+        .routes(routes!(several::infos))
         .routes(routes!(update::update))
         .routes(routes!(delete::delete))
         .routes(routes!(list::list))
+        .routes(routes!(aliases::aliases))
         .routes(routes!(block::block))
         .routes(routes!(block::unblock))
 }

@@ -194,6 +194,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_holder_lowers_a_limit_and_neither_raises_nor_clears_it() {
+        let world = World::new().await;
+        let key = world.user("u1", "internal_user").await;
+        for name in ["rpm_limit", "tpm_limit", "max_parallel_requests"] {
+            world.post_as(&key, "/key/update", json!({"key": key, name: 5})).await.ok();
+            world.post_as(&key, "/key/update", json!({"key": key, name: 4})).await.ok();
+            world.post_as(&key, "/key/update", json!({"key": key, name: 5})).await.refused(403);
+            world.post_as(&key, "/key/update", json!({"key": key, name: null})).await.refused(403);
+            world.post("/key/update", json!({"key": key, name: null})).await.ok();
+        }
+    }
+
+    #[tokio::test]
     async fn two_changes_at_once_are_both_kept_each_with_its_revision_and_audit_row() {
         let world = World::new().await;
         let key = world.key(json!({})).await;

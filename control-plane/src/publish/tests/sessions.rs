@@ -34,6 +34,8 @@ pub(super) struct DataPlane {
     say: mpsc::Sender<Result<pb::FromDataPlane, Status>>,
     hear: mpsc::Receiver<Result<pb::FromControlPlane, Status>>,
     pub(super) replica: Replica,
+    /// How many data planes it was told of.
+    fleet: u32,
 }
 
 impl DataPlane {
@@ -41,7 +43,7 @@ impl DataPlane {
         let (say, said) = mpsc::channel(16);
         let (out, hear) = mpsc::channel(2);
         tokio::spawn(session::run(publisher.clone(), None, ReceiverStream::new(said), out));
-        Self { say, hear, replica: Replica::default() }
+        Self { say, hear, replica: Replica::default(), fleet: 0 }
     }
 
     pub(super) async fn connect(publisher: &Publisher, id: &str, replica: Replica) -> Self {
@@ -55,9 +57,24 @@ impl DataPlane {
         self.say.send(Ok(pb::FromDataPlane { message: Some(message) })).await.unwrap();
     }
 
+    /// The next message; how many data planes there are is only noted.
     pub(super) async fn hear(&mut self) -> Down {
-        let heard = timeout(SOON, self.hear.recv()).await.expect("a message in time").expect("an open stream");
-        heard.expect("no error").message.unwrap()
+        loop {
+            let heard = timeout(SOON, self.hear.recv()).await.expect("a message in time").expect("an open stream");
+            match heard.expect("no error").message.unwrap() {
+                Down::Fleet(fleet) => self.fleet = fleet.data_planes,
+                message => return message,
+            }
+        }
+    }
+
+    async fn hears_of(&mut self, data_planes: u32) {
+        while self.fleet != data_planes {
+            let heard = timeout(SOON, self.hear.recv()).await.expect("a message in time").expect("an open stream");
+            if let Some(Down::Fleet(fleet)) = heard.expect("no error").message {
+                self.fleet = fleet.data_planes;
+            }
+        }
     }
 
     async fn end(&mut self) -> Status {
@@ -108,8 +125,12 @@ impl DataPlane {
     }
 
     /// Whether nothing was sent that is not heard yet.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.hear.is_empty()
+    pub(super) fn is_quiet(&mut self) -> bool {
+        while let Ok(Ok(heard)) = self.hear.try_recv() {
+            let Some(Down::Fleet(fleet)) = heard.message else { return false };
+            self.fleet = fleet.data_planes;
+        }
+        true
     }
 
     /// Says that what the database holds now is applied.
@@ -139,6 +160,17 @@ pub(super) fn greeting(id: &str, held: Option<Version>) -> pb::Hello {
         features: vec![],
         held: held.map(Version::to_wire),
     }
+}
+
+#[tokio::test]
+async fn data_planes_hear_how_many_they_are() {
+    let world = World::new().await;
+    let (publisher, _running) = running(&world);
+    let mut one = DataPlane::connect(&publisher, "one", Replica::default()).await;
+    one.hears_of(1).await;
+    let mut two = DataPlane::connect(&publisher, "two", Replica::default()).await;
+    two.hears_of(2).await;
+    one.hears_of(2).await;
 }
 
 #[tokio::test]
@@ -195,7 +227,7 @@ async fn changes_that_a_slow_data_plane_missed_come_merged() {
     let last = world.block_key(1).await;
     let mut quick = DataPlane::connect(&publisher, "quick", Replica::default()).await;
     quick.follow(last).await;
-    assert!(slow.hear.try_recv().is_err(), "nothing more before the acknowledgement");
+    assert!(slow.is_quiet(), "nothing more before the acknowledgement");
     assert_eq!(slow.replica.version.unwrap().revision, first);
 
     slow.acknowledge().await;

@@ -2,7 +2,7 @@
 
 use super::{Endpoints, differs, later, works};
 
-const KEY_FIELDS: &str = "carries what routing and accounting need: models, aliases, owner, expiry, block, metadata, tags, `max_budget`; budgets and limits are stored and not enforced yet";
+const KEY_FIELDS: &str = "carries what routing and accounting need: models, aliases, owner, expiry, block, metadata, tags; `rpm_limit`, `tpm_limit` and `max_parallel_requests` hold; budgets, and limits of single models, are stored and not enforced yet. A holder may lower a limit of their key and not raise it";
 
 pub(super) const ENDPOINTS: &[Endpoints] = &[
     differs(
@@ -15,6 +15,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
             "GET /key/list",
             "POST /key/block",
             "POST /key/unblock",
+            "POST /key/service-account/generate",
         ],
         KEY_FIELDS,
     ),
@@ -32,6 +33,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         KEY_FIELDS,
     ),
     differs("Users", &["POST /user/new", "GET /user/info"], KEY_FIELDS),
+    works("Looking at keys", &["POST /v2/key/info", "GET /key/aliases"]),
     works("Deployments", &["GET /model/info", "GET /v1/model/info"]),
     works("Spend of calls", &["GET /spend/logs"]),
     works("Probes", &["GET /health/liveliness", "GET /health/liveness"]),
@@ -44,11 +46,8 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     later(
         "More on keys",
         &[
-            "POST /key/service-account/generate",
             "POST /key/bulk_update",
             "POST /team/key/bulk_update",
-            "POST /v2/key/info",
-            "GET /key/aliases",
             "POST /key/{key}/regenerate",
             "POST /key/regenerate",
             "POST /key/{key}/reset_spend",

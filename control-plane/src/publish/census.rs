@@ -1,0 +1,79 @@
+//! How many data planes there are, over all control planes: each admits its part of every limit.
+//!
+//! Each control plane notes in the database which data planes it has connected, and counts those that anybody noted within
+//! the last minute: one that is cut off goes on serving, so it counts for a while.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Parts;
+
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Counts until it is dropped, again whenever a data plane comes or goes.
+pub(super) async fn run(parts: &Parts) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut moved = parts.fleet.moved();
+    let mut counted: Vec<String> = Vec::new();
+    loop {
+        let is_due = tokio::select! {
+            _ = ticks.tick() => true,
+            moved = moved.changed() => {
+                if moved.is_err() {
+                    return;
+                }
+                false
+            }
+        };
+        let here = parts.fleet.ids();
+        if !is_due && here == counted {
+            continue;
+        }
+        match count(&parts.source.db, &here).await {
+            Ok(planes) => {
+                parts.planes.send_if_modified(|known| std::mem::replace(known, planes) != planes);
+                counted = here;
+            }
+            Err(error) => tracing::warn!(%error, "data planes could not be counted: limits are shared as before"),
+        }
+    }
+}
+
+/// Notes those that are here, and counts them and those elsewhere.
+async fn count(db: &PgPool, here: &[String]) -> sqlx::Result<u32> {
+    let elsewhere = sqlx::query_scalar!(
+        r#"with noted as (insert into fleet (data_plane_id, seen_at) select unnest($1::text[]), now()
+                          on conflict (data_plane_id) do update set seen_at = now()),
+                gone as (delete from fleet where seen_at < now() - interval '1 hour')
+           select count(*) as "elsewhere!" from fleet
+           where seen_at > now() - interval '1 minute' and data_plane_id <> all($1)"#,
+        here,
+    )
+    .fetch_one(db)
+    .await?;
+    let all = here.len().saturating_add(usize::try_from(elsewhere).unwrap_or(0));
+    Ok(u32::try_from(all).unwrap_or(u32::MAX).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[tokio::test]
+    async fn data_planes_of_all_control_planes_count_for_a_minute_after_they_were_seen() {
+        let database = fixture::database().await;
+        let db = database.pool();
+        let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(count(&db, &[]).await.unwrap(), 1);
+        assert_eq!(count(&db, &ids(&["a", "b"])).await.unwrap(), 2);
+        assert_eq!(count(&db, &ids(&["c"])).await.unwrap(), 3);
+        assert_eq!(count(&db, &ids(&["a", "b"])).await.unwrap(), 3);
+        let later = "update fleet set seen_at = seen_at - interval '61 seconds' where data_plane_id = 'c'";
+        sqlx::raw_sql(later).execute(&db).await.unwrap();
+        assert_eq!(count(&db, &ids(&["a", "b"])).await.unwrap(), 2);
+    }
+}
