@@ -158,8 +158,9 @@ class Scenario:
         if not pairs:
             return
         if how == "over direct":
-            differences = [(x - y) / 1000 for x, y in pairs]
-            self.add(what, statistics.median(differences), None, "at most", promise)
+            # What nginx adds says what this machine does to anybody.
+            added = lambda side: statistics.median((x - y) / 1000 for x, y in zip(side, reference) if x and y)
+            self.add(what, added(ours), added(self.series(window, "nginx", key)), "at most", promise)
             return
         ratio = statistics.median(x / y for x, y in pairs)
         middle = [statistics.median(side) for side in zip(*pairs)]
@@ -232,6 +233,9 @@ class Scenario:
             said = "" if promise is None else f"{how} {promise:g}"
             verdict = {None: "", True: "yes", False: "**no**"}[holds]
             print(f"| {what} | {number(ours)} | {number(other)} | {number(ratio)} | {said} | {verdict} |")
+        stolen = [f"{w} {n}" for (w, n), rs in self.results.items() if any(r.get("steal_pct", 0) > 2 for r in rs)]
+        if stolen:
+            print(f"\nThe host took more than 2 % of the processors' time, which shows in what is waited for: {', '.join(sorted(stolen))}")
         disturbed = [f"{w} {n}" for (w, n), rs in self.results.items()
                      if any(r.get("foreign_cores", 0) > self.args.max_foreign for r in rs)]
         if disturbed:

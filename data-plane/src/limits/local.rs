@@ -19,7 +19,7 @@ use super::{Ceilings, Kind, Owner, Reached};
 const TABLES: usize = 256;
 
 /// A table with more counters than this forgets those at rest.
-const TIDY_ABOVE: usize = 1_000;
+const TIDY_ABOVE: usize = 256;
 
 /// Names an owner: its kind and its id (of a key: the hash).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,13 +35,14 @@ pub(crate) struct Counters {
     planes: AtomicU32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counter(Mutex<Counts>);
 
-#[derive(Debug)]
+/// Windows are made when something is first counted in them: there may be many owners, and few have both limits.
+#[derive(Debug, Default)]
 struct Counts {
-    requests: Window,
-    tokens: Window,
+    requests: Option<Box<Window>>,
+    tokens: Option<Box<Window>>,
     at_once: u64,
     /// Calls that have reserved tokens and not settled yet.
     reserving: u64,
@@ -124,7 +125,7 @@ impl Counters {
     fn counter(&self, demand: &Demand<'_>, now: Second) -> Arc<Counter> {
         let id = Id(demand.owner, demand.id.into());
         let table = usize::try_from(self.hasher.hash_one(&id)).unwrap_or(0) % TABLES;
-        let Some(table) = self.tables.get(table) else { return Counter::new(now) };
+        let Some(table) = self.tables.get(table) else { return Arc::default() };
         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(counter) = table.get(&id) {
             return Arc::clone(counter);
@@ -133,16 +134,11 @@ impl Counters {
             // Nobody else holds it, and nobody can take hold of it while the table is locked.
             table.retain(|_, counter| Arc::strong_count(counter) > 1 || !counter.lock().is_at_rest(now));
         }
-        Arc::clone(table.entry(id).or_insert_with(|| Counter::new(now)))
+        Arc::clone(table.entry(id).or_default())
     }
 }
 
 impl Counter {
-    fn new(now: Second) -> Arc<Self> {
-        let counts = Counts { requests: Window::new(now), tokens: Window::new(now), at_once: 0, reserving: 0 };
-        Arc::new(Self(Mutex::new(counts)))
-    }
-
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -171,9 +167,10 @@ impl Counts {
     /// How many tokens the call reserves, if tokens are limited; or what is in its way.
     fn admits(&mut self, share: Ceilings, tokens: u64, now: Second) -> Result<Option<u64>, Refused> {
         if let Some(limit) = share.requests_per_minute {
-            let left = limit.saturating_sub(self.requests.sum(now));
+            let requests = window(&mut self.requests, now);
+            let left = limit.saturating_sub(requests.sum(now));
             if left == 0 {
-                return Err(Refused { kind: Kind::Requests, left, wait_s: self.requests.wait(now, 1, limit) });
+                return Err(Refused { kind: Kind::Requests, left, wait_s: requests.wait(now, 1, limit) });
             }
         }
         if let Some(limit) = share.at_once
@@ -183,7 +180,8 @@ impl Counts {
             return Err(Refused { kind: Kind::AtOnce, left: 0, wait_s: 1 });
         }
         let Some(limit) = share.tokens_per_minute else { return Ok(None) };
-        let left = limit.saturating_sub(self.tokens.sum(now));
+        let counted = window(&mut self.tokens, now);
+        let left = limit.saturating_sub(counted.sum(now));
         if tokens <= left {
             return Ok(Some(tokens));
         }
@@ -191,29 +189,40 @@ impl Counts {
         if left > 0 && self.reserving == 0 {
             return Ok(Some(left));
         }
-        Err(Refused { kind: Kind::Tokens, left, wait_s: self.tokens.wait(now, tokens.min(limit), limit) })
+        Err(Refused { kind: Kind::Tokens, left, wait_s: counted.wait(now, tokens.min(limit), limit) })
     }
 
     fn take(&mut self, reserved: Option<u64>, now: Second) {
-        self.requests.add(now, 1);
+        if let Some(requests) = &mut self.requests {
+            requests.add(now, 1);
+        }
         self.at_once += 1;
         if let Some(tokens) = reserved {
-            self.tokens.add(now, tokens);
+            window(&mut self.tokens, now).add(now, tokens);
             self.reserving += 1;
         }
     }
 
     fn left(&mut self, share: Ceilings, now: Second) -> Ceilings {
+        let (requests, tokens) = (sum(&mut self.requests, now), sum(&mut self.tokens, now));
         Ceilings {
-            requests_per_minute: share.requests_per_minute.map(|limit| limit.saturating_sub(self.requests.sum(now))),
-            tokens_per_minute: share.tokens_per_minute.map(|limit| limit.saturating_sub(self.tokens.sum(now))),
+            requests_per_minute: share.requests_per_minute.map(|limit| limit.saturating_sub(requests)),
+            tokens_per_minute: share.tokens_per_minute.map(|limit| limit.saturating_sub(tokens)),
             at_once: share.at_once.map(|limit| limit.saturating_sub(self.at_once)),
         }
     }
 
     fn is_at_rest(&mut self, now: Second) -> bool {
-        self.at_once == 0 && self.requests.sum(now) == 0 && self.tokens.sum(now) == 0
+        self.at_once == 0 && sum(&mut self.requests, now) == 0 && sum(&mut self.tokens, now) == 0
     }
+}
+
+fn window(slot: &mut Option<Box<Window>>, now: Second) -> &mut Window {
+    slot.get_or_insert_with(|| Box::new(Window::new(now)))
+}
+
+fn sum(slot: &mut Option<Box<Window>>, now: Second) -> u64 {
+    slot.as_mut().map_or(0, |window| window.sum(now))
 }
 
 impl Taken {
@@ -236,8 +245,9 @@ impl Drop for Taken {
             counts.at_once = counts.at_once.saturating_sub(1);
             if let Some(reserved) = part.reserved {
                 counts.reserving = counts.reserving.saturating_sub(1);
-                counts.tokens.take_back(now, self.at, reserved);
-                counts.tokens.add(now, self.used);
+                let tokens = window(&mut counts.tokens, now);
+                tokens.take_back(now, self.at, reserved);
+                tokens.add(now, self.used);
             }
         }
     }
