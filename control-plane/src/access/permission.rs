@@ -18,8 +18,12 @@ pub(crate) enum Permission {
     ChangeTeam,
     DeleteTeam,
     BlockTeam,
+    /// Its roster.
+    ManageTeam,
     CreateUser,
     ReadUser,
+    ChangeUser,
+    DeleteUser,
     ReadModel,
     ReadSpend,
     ReadFleet,
@@ -61,10 +65,12 @@ impl Actor {
 
     fn may_as_user(&self, permission: Permission, subject: &Subject<'_>) -> Result<(), AccessError> {
         match permission {
-            Permission::CreateTeam | Permission::CreateUser | Permission::ReadFleet | Permission::ChangeFleet => {
-                Err(self.admins_only())
-            }
-            Permission::DeleteTeam | Permission::BlockTeam => match subject {
+            Permission::CreateTeam
+            | Permission::CreateUser
+            | Permission::DeleteUser
+            | Permission::ReadFleet
+            | Permission::ChangeFleet => Err(self.admins_only()),
+            Permission::DeleteTeam | Permission::BlockTeam | Permission::ManageTeam => match subject {
                 Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
                 _ => Err(self.admins_only()),
             },
@@ -80,7 +86,8 @@ impl Actor {
             | Permission::BlockKey
             | Permission::ReadTeam
             | Permission::ChangeTeam
-            | Permission::ReadUser => match subject {
+            | Permission::ReadUser
+            | Permission::ChangeUser => match subject {
                 Subject::Anything => Ok(()),
                 Subject::Key(key, team) => self.may_with_key(permission, key, *team),
                 Subject::NewKey { user_id, team } => self.may_make_key(*user_id, *team),
@@ -204,7 +211,10 @@ impl Permission {
             | Self::ChangeTeam
             | Self::DeleteTeam
             | Self::BlockTeam
+            | Self::ManageTeam
             | Self::CreateUser
+            | Self::ChangeUser
+            | Self::DeleteUser
             | Self::ChangeFleet => false,
         }
     }

@@ -187,6 +187,11 @@ fn team(error: &TeamError, habit: Habit) -> Envelope {
         TeamError::Exists(_) | TeamError::Reserved(_) | TeamError::SoftBudget { .. } | TeamError::NamelessMember => {
             habit.refuse(StatusCode::BAD_REQUEST, error.to_string())
         }
+        TeamError::AlreadyMember(_) => {
+            let kind = "team_member_already_in_team";
+            Envelope::error(StatusCode::BAD_REQUEST, kind, Some("user_id"), error.to_string())
+        }
+        TeamError::NotMember | TeamError::OtherAddress(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         TeamError::NoId => habit.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         TeamError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         TeamError::ListRefused(_) => habit.refuse(StatusCode::UNAUTHORIZED, error.to_string()),
@@ -199,6 +204,7 @@ fn user(error: &UserError, habit: Habit) -> Envelope {
     match error {
         UserError::Exists(_) | UserError::EmailTaken(_) => habit.refuse(StatusCode::CONFLICT, error.to_string()),
         UserError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        UserError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         UserError::Limit(error) => limit(error, habit),
         UserError::Key(error) => key(error, habit),
         UserError::Database(error) => database(error),

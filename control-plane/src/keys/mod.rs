@@ -111,6 +111,19 @@ pub(crate) async fn remove(change: &mut Change, keys: &[Key]) -> sqlx::Result<()
     Ok(())
 }
 
+/// Removes the keys that a user has in a team.
+pub(crate) async fn remove_of_member(change: &mut Change, user_id: &str, team_id: &str) -> sqlx::Result<()> {
+    let mut keys = store::locked_of_users(change.db(), &[user_id.to_owned()]).await?;
+    keys.retain(|key| key.team_id.as_deref() == Some(team_id));
+    remove(change, &keys).await
+}
+
+/// Removes all keys of users whose rows are locked.
+pub(crate) async fn remove_of_users(change: &mut Change, user_ids: &[String]) -> sqlx::Result<()> {
+    let keys = store::locked_of_users(change.db(), user_ids).await?;
+    remove(change, &keys).await
+}
+
 /// Removes all keys of teams whose rows are locked.
 pub(crate) async fn remove_of_teams(change: &mut Change, team_ids: &[String]) -> sqlx::Result<()> {
     let keys = store::locked_of_teams(change.db(), team_ids).await?;

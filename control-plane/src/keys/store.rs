@@ -65,6 +65,12 @@ pub(super) async fn locked_of_teams(db: &mut PgConnection, team_ids: &[String]) 
     rows.fetch_all(db).await?.into_iter().map(Key::try_from).collect()
 }
 
+/// All keys of these users, locked as [`locked`] does.
+pub(super) async fn locked_of_users(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<Key>> {
+    let rows = select_keys!("keys k where k.user_id = any($1) order by k.hash for update", user_ids);
+    rows.fetch_all(db).await?.into_iter().map(Key::try_from).collect()
+}
+
 /// The hashes of the keys with one of these aliases.
 pub(super) async fn hashes_of_aliases(
     db: &mut PgConnection,

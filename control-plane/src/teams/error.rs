@@ -18,6 +18,12 @@ pub(crate) enum TeamError {
     SoftBudget { soft: f64, max: f64 },
     #[error("a member needs a user_id or a user_email")]
     NamelessMember,
+    #[error("User {0} is already a member of the team")]
+    AlreadyMember(String),
+    #[error("User not found in team")]
+    NotMember,
+    #[error("The user {0} has another e-mail address")]
+    OtherAddress(String),
     #[error("Only admin users can query all teams/other teams. Your user_id={0}")]
     ListRefused(String),
     #[error(transparent)]

@@ -95,6 +95,22 @@ pub(crate) async fn admit(
     Ok(())
 }
 
+/// Takes users off the rosters of all teams, as a part of a change.
+pub(crate) async fn dismiss(change: &mut Change, user_ids: &[String], now: OffsetDateTime) -> sqlx::Result<()> {
+    let mut team_ids = Vec::new();
+    for user_id in user_ids {
+        team_ids.extend(store::of_member(change.db(), user_id).await?.into_iter().map(|team| team.team_id));
+    }
+    for before in store::locked(change.db(), &team_ids).await? {
+        let mut team = before.clone();
+        team.members.retain(|member| member.user_id.as_ref().is_none_or(|id| !user_ids.contains(id)));
+        team.updated_at = now;
+        store::update(change.db(), &team).await?;
+        note_update(change, &before, &team);
+    }
+    Ok(())
+}
+
 /// Notes a changed team: all of it before, and what is different after.
 fn note_update(change: &mut Change, before: &Team, after: &Team) {
     let old = view::for_audit(before);

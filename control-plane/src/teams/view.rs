@@ -76,7 +76,7 @@ pub(crate) struct TeamView {
 /// A member's account in a team.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Membership {
-    user_id: String,
+    pub(super) user_id: String,
     team_id: String,
     /// US dollars. Spend is not counted by member yet: always 0.
     spend: f64,

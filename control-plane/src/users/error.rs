@@ -13,6 +13,8 @@ pub(crate) enum UserError {
     EmailTaken(String),
     #[error("User {0} not found")]
     NotFound(String),
+    #[error("{0}")]
+    NotAllowed(String),
     #[error(transparent)]
     Limit(#[from] LimitError),
     #[error(transparent)]

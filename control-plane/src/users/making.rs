@@ -10,7 +10,7 @@ use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, optional};
 use crate::keys::NewKey;
 use crate::limits;
 
-const COLUMNS: &[Field] = &[
+pub(super) const COLUMNS: &[Field] = &[
     optional("user_id", Shape::Text, "The id of the user. Absent: a random one."),
     optional("user_email", Shape::Text, "The user's e-mail address, unique among all users."),
     optional("user_alias", Shape::Text, "A name for the user."),
@@ -39,7 +39,7 @@ const OF_THE_KEY: &[Field] = &[
 ];
 
 /// Fields that are kept as they came and have no rule yet.
-const KEPT: &[Field] = &[
+pub(super) const KEPT: &[Field] = &[
     optional("organizations", Shape::Texts, "Organizations of the user."),
     optional("model_max_budget", Shape::Object, "A budget of each model."),
     optional("allowed_cache_controls", Shape::Texts, "Cache controls that the user's calls may send."),

@@ -5,6 +5,7 @@
 mod error;
 pub(crate) mod http;
 mod making;
+mod patch;
 pub(crate) mod publish;
 mod store;
 mod view;
@@ -16,6 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(crate) use error::UserError;
+pub(crate) use view::UserView;
 
 use crate::audit::{Action, Entry, Noun};
 use crate::change::Change;
@@ -48,6 +50,27 @@ pub(crate) struct User {
 /// The role of a user, where there is such a user.
 pub(crate) async fn role(db: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<String>> {
     store::role(db, user_id).await
+}
+
+/// The user with this id.
+pub(crate) async fn find(db: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<User>> {
+    store::by_id(db, user_id).await
+}
+
+/// What the API shows of these users.
+pub(crate) async fn views_of(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<UserView>> {
+    let mut views = Vec::new();
+    for user_id in user_ids {
+        if let Some(user) = store::by_id(db, user_id).await? {
+            views.push(view::view(db, user).await?);
+        }
+    }
+    Ok(views)
+}
+
+/// Takes a team out of a user's list.
+pub(crate) async fn leave_one(db: &mut PgConnection, user_id: &str, team_id: &str) -> sqlx::Result<()> {
+    store::leave_one(db, user_id, team_id).await
 }
 
 /// Makes the named members users of a team: finds them by id or e-mail address, and makes those who are not there. Gives
@@ -106,17 +129,42 @@ async fn add(change: &mut Change, user: &User) -> Result<(), UserError> {
     Ok(())
 }
 
+/// Notes a changed user: all of them before, and what is different after.
+fn note_update(change: &mut Change, before: &User, after: &User) {
+    let old = view::for_audit(before);
+    let mut new = view::for_audit(after);
+    if let (Value::Object(old), Value::Object(new)) = (&old, &mut new) {
+        new.retain(|name, value| old.get(name) != Some(value));
+    }
+    change.note(Entry {
+        action: Action::Updated,
+        noun: Noun::User,
+        id: after.user_id.clone(),
+        before: Some(old),
+        after: Some(new),
+    });
+}
+
 impl User {
     /// Somebody who is known only because a team has them.
     fn of_member(member: &Member, team_id: &str, now: OffsetDateTime) -> Self {
         Self {
-            user_id: member.user_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string()),
             email: member.user_email.clone(),
+            teams: vec![team_id.to_owned()],
+            ..Self::bare(member.user_id.clone(), now)
+        }
+    }
+
+    /// A user of the usual role of whom nothing else is known; without an id, they get one.
+    fn bare(user_id: Option<String>, now: OffsetDateTime) -> Self {
+        Self {
+            user_id: user_id.unwrap_or_else(|| Uuid::new_v4().to_string()),
+            email: None,
             alias: None,
             role: "internal_user".to_owned(),
             team_id: None,
             organization_id: None,
-            teams: vec![team_id.to_owned()],
+            teams: Vec::new(),
             models: Vec::new(),
             metadata: Map::new(),
             max_budget: None,

@@ -75,6 +75,46 @@ pub(super) async fn insert(db: &mut PgConnection, user: &User) -> sqlx::Result<(
     Ok(())
 }
 
+/// The users among these ids that exist, locked until the transaction ends; in one order, so that nobody waits for each
+/// other.
+pub(super) async fn all_locked(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<User>> {
+    let rows = select_users!("where user_id = any($1) order by user_id for update", user_ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(User::from).collect())
+}
+
+/// Writes a locked row anew; what a user is born with stays.
+pub(super) async fn update(db: &mut PgConnection, user: &User) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set
+             email = $2, alias = $3, role = $4, models = $5, metadata = $6, max_budget_nano_usd = $7,
+             budget_duration = $8, tpm_limit = $9, rpm_limit = $10, max_parallel_requests = $11, more = $12,
+             updated_at = $13
+         where user_id = $1",
+        user.user_id,
+        user.email.as_deref(),
+        user.alias.as_deref(),
+        user.role,
+        &user.models,
+        Value::Object(user.metadata.clone()),
+        user.max_budget.map(NanoUsd::nanos),
+        user.budget_duration.as_deref(),
+        user.tpm_limit,
+        user.rpm_limit,
+        user.max_parallel_requests,
+        Value::Object(user.more.clone()),
+        user.updated_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Removes rows.
+pub(super) async fn delete(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<()> {
+    sqlx::query!("delete from users where user_id = any($1)", user_ids).execute(db).await?;
+    Ok(())
+}
+
 /// Writes the list of a user's teams anew.
 pub(super) async fn set_teams(
     db: &mut PgConnection,
@@ -98,6 +138,21 @@ pub(super) async fn leave(db: &mut PgConnection, team_ids: &[String]) -> sqlx::R
              updated_at = now()
          from leaving where users.user_id = leaving.user_id",
         team_ids,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes a team out of one list.
+pub(super) async fn leave_one(db: &mut PgConnection, user_id: &str, team_id: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set
+             teams = array_remove(teams, $2), updated_at = now(),
+             team_id = case when team_id = $2 then null else team_id end
+         where user_id = $1",
+        user_id,
+        team_id,
     )
     .execute(db)
     .await?;

@@ -136,6 +136,11 @@ impl Form {
         }
     }
 
+    /// Whether the request names the field and it was not taken yet.
+    pub(crate) fn says(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Takes what was given of the fields of `table`, with `null` where that was said.
     pub(crate) fn take_all(&mut self, table: &[Field]) -> Map<String, Value> {
         let said = |field: &Field| Some((field.name.to_owned(), self.0.remove(field.name)?));

@@ -4,6 +4,7 @@ mod block;
 mod delete;
 mod info;
 mod list;
+mod members;
 mod new;
 mod update;
 
@@ -22,4 +23,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(list::list))
         .routes(routes!(block::block))
         .routes(routes!(block::unblock))
+        .routes(routes!(members::add))
+        .routes(routes!(members::update))
+        .routes(routes!(members::delete))
 }

@@ -32,7 +32,17 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         ],
         KEY_FIELDS,
     ),
-    differs("Users", &["POST /user/new", "GET /user/info"], KEY_FIELDS),
+    differs(
+        "Users",
+        &["POST /user/new", "GET /user/info", "POST /user/update", "POST /user/delete"],
+        "as keys; users change their own alias and metadata and nothing else of themselves; deleted users' keys go to the archive",
+    ),
+    differs(
+        "Members of teams",
+        &["POST /team/member_add", "POST /team/member_update", "POST /team/member_delete"],
+        "roles; budgets, limits and models of members are refused until they are kept; a team's admin needs no licence",
+    ),
+    works("Roles", &["GET /user/available_roles"]),
     works("Looking at keys", &["POST /v2/key/info", "GET /key/aliases"]),
     works("Deployments", &["GET /model/info", "GET /v1/model/info"]),
     works("Spend of calls", &["GET /spend/logs"]),
@@ -60,9 +70,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         &[
             "PATCH /team/{team_id}",
             "GET /v2/team/list",
-            "POST /team/member_add",
-            "POST /team/member_update",
-            "POST /team/member_delete",
             "POST /team/bulk_member_add",
             "GET /team/{team_id}/members/me",
             "POST /team/{team_id}/member/{user_id}/reset_spend",
@@ -89,11 +96,8 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     later(
         "More on users",
         &[
-            "POST /user/update",
             "GET /v2/user/info",
             "GET /user/list",
-            "POST /user/delete",
-            "GET /user/available_roles",
             "GET /user/daily/activity",
             "POST /user/bulk_update",
             "GET /user/filter/ui",

@@ -1,0 +1,102 @@
+//! Changing a user: what a request leaves out stays, `null` clears what can be none. Pure.
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::making::{COLUMNS, KEPT};
+use super::{User, UserError};
+use crate::http::fields::{Field, Form, Issue, Patch, Request};
+use crate::limits;
+
+/// What `POST /user/update` asks for.
+#[derive(Debug)]
+pub(super) struct UserPatch {
+    pub(super) user_id: Option<String>,
+    /// Says which user is meant, where there is no id.
+    pub(super) email: Option<String>,
+    alias: Option<String>,
+    role: Option<String>,
+    models: Option<Vec<String>>,
+    metadata: Option<Map<String, Value>>,
+    max_budget: Patch<f64>,
+    budget_duration: Patch<String>,
+    tpm_limit: Patch<i64>,
+    rpm_limit: Patch<i64>,
+    max_parallel_requests: Patch<i64>,
+    kept: Map<String, Value>,
+    /// Fields that only proxy admins set, of those that were said.
+    reserved: Vec<&'static str>,
+}
+
+/// What users change of themselves; everything else is said by admins.
+const OWN: &[&str] = &["user_id", "user_alias", "metadata", "send_invite_email"];
+
+impl Request for UserPatch {
+    const NAME: &'static str = "UserPatch";
+    const FIELDS: &'static [&'static [Field]] = &[COLUMNS, KEPT];
+
+    fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
+        if form.take::<Value>("password").is_said() {
+            let msg = "Passwords cannot be set here";
+            return Err(vec![Issue::of_field("value_error", "password", msg, Value::Null)]);
+        }
+        let text = |said: Patch<String>| said.given().filter(|text| !text.is_empty());
+        let names = Self::FIELDS.iter().flat_map(|table| table.iter()).map(|field| field.name);
+        let reserved = names.filter(|name| !OWN.contains(name) && form.says(name)).collect();
+        let (user_id, email) = (text(form.take("user_id")), text(form.take("user_email")));
+        if user_id.is_none() && email.is_none() {
+            return Err(vec![Issue::missing("user_id")]);
+        }
+        Ok(Self {
+            user_id,
+            email,
+            alias: form.take("user_alias").given(),
+            role: form.take("user_role").given(),
+            // Admin pages send empty ones for what they do not want to change.
+            models: form.take::<Vec<String>>("models").given().filter(|models| !models.is_empty()),
+            metadata: form.take::<Map<String, Value>>("metadata").given().filter(|metadata| !metadata.is_empty()),
+            max_budget: form.take("max_budget"),
+            budget_duration: form.take("budget_duration"),
+            tpm_limit: form.take("tpm_limit"),
+            rpm_limit: form.take("rpm_limit"),
+            max_parallel_requests: form.take("max_parallel_requests"),
+            kept: form.take_all(KEPT),
+            reserved,
+        })
+    }
+}
+
+impl UserPatch {
+    /// Refuses what users may not change of themselves.
+    pub(super) fn check_own(&self) -> Result<(), UserError> {
+        match self.reserved.first() {
+            Some(name) => Err(UserError::NotAllowed(format!("Only proxy admins can set {name} of a user."))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The user as they are after the change.
+pub(super) fn apply(mut user: User, patch: UserPatch, now: OffsetDateTime) -> Result<User, UserError> {
+    if patch.user_id.is_some() && patch.email.is_some() {
+        user.email = patch.email;
+    }
+    user.alias = patch.alias.or(user.alias);
+    user.role = patch.role.unwrap_or(user.role);
+    user.models = patch.models.unwrap_or(user.models);
+    user.metadata = patch.metadata.unwrap_or(user.metadata);
+    limits::set(patch.max_budget, &mut user.max_budget, |value| limits::usd("max_budget", value))?;
+    limits::set(patch.budget_duration, &mut user.budget_duration, limits::window)?;
+    limits::set(patch.tpm_limit, &mut user.tpm_limit, |value| limits::limit("tpm_limit", value))?;
+    limits::set(patch.rpm_limit, &mut user.rpm_limit, |value| limits::limit("rpm_limit", value))?;
+    let parallel = |value| limits::limit("max_parallel_requests", value);
+    limits::set(patch.max_parallel_requests, &mut user.max_parallel_requests, parallel)?;
+    limits::merge(&mut user.more, patch.kept);
+    user.updated_at = now;
+    Ok(user)
+}
+
+/// Somebody of whom nothing is known yet but what names them.
+pub(super) fn unknown(patch: &UserPatch, now: OffsetDateTime) -> User {
+    User { email: patch.email.clone(), ..User::bare(patch.user_id.clone(), now) }
+}
