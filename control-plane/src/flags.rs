@@ -70,7 +70,7 @@ pub struct Serve {
     #[arg(long, env = "TURNPIKE_DATABASE_CONNECTIONS", value_name = "N", default_value_t = crate::settings::DATABASE_CONNECTIONS)]
     database_connections: u32,
 
-    /// Most calls a second of one caller of the admin API; more are answered with 429. Without it they are not counted.
+    /// Most calls a second of the admin API from one address; more are answered with 429. Without it they are not counted.
     #[arg(long, env = "TURNPIKE_ADMIN_CALLS_PER_SECOND", value_name = "N")]
     admin_calls_per_second: Option<NonZeroU32>,
 

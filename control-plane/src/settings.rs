@@ -23,7 +23,7 @@ pub struct Settings {
     pub database: PgConnectOptions,
     /// Most connections to it.
     pub database_connections: u32,
-    /// Most admin calls of one caller; not limited by default.
+    /// Most admin calls a second from one address; not limited by default.
     pub admin_calls_per_second: Option<NonZeroU32>,
     /// The key that may do everything; nothing only with [`Authentication::Off`].
     pub master_key: Option<Secret>,
@@ -53,7 +53,7 @@ pub struct Given {
     pub database_url: Option<Secret>,
     /// Most connections to the database.
     pub database_connections: Option<u32>,
-    /// Most admin calls of one caller.
+    /// Most admin calls a second from one address.
     pub admin_calls_per_second: Option<NonZeroU32>,
     /// A vault key from elsewhere, where the environment has none.
     pub vault_key: Option<Secret>,

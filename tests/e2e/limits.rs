@@ -92,8 +92,15 @@ async fn tokens_are_reserved_before_a_call_and_counted_after_it() -> anyhow::Res
     let reply = client.post(PATH, &call(3_000)).await?;
     let left: u64 = reply.must_have("x-ratelimit-api_key-remaining-tokens")?.parse()?;
     ensure!((2_900..3_000).contains(&left), "what was used is counted, not what was reserved: {left} left");
-    // 4,100 of 5,000 are used: 900 are left, which is less than the next call reserves, but it is alone.
-    client.post(PATH, &call(1_200)).await?.ok()?;
+    // 4,100 of 5,000 are used: 900 are left, which is less than the next call reserves.
+    is_limited(&client.post(PATH, &call(1)).await?, "api_key", "tokens")?;
+    let mut small = call(1);
+    small["max_tokens"] = json!(800);
+    client.post(PATH, &small).await?.ok()?;
+
+    // One that could never fit is let in alone, while something is left.
+    let client = planes.at(0, &planes.new_key(json!({ "tpm_limit": 500 })).await?);
+    client.post(PATH, &call(500)).await?.ok()?;
     is_limited(&client.post(PATH, &call(1)).await?, "api_key", "tokens")?;
     planes.end()
 }

@@ -6,7 +6,7 @@
 mod authenticate;
 mod master;
 mod permission;
-pub(crate) mod presented;
+mod presented;
 mod routes;
 mod store;
 #[cfg(test)]

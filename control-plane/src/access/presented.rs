@@ -9,7 +9,7 @@ use super::authenticate::AccessError;
 const BARE: [&str; 4] = ["api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
 
 /// The key that a request presents. `only` is the one header that the operator has named instead of all others.
-pub(crate) fn key<'h>(headers: &'h HeaderMap, only: Option<&str>) -> Result<&'h str, AccessError> {
+pub(super) fn key<'h>(headers: &'h HeaderMap, only: Option<&str>) -> Result<&'h str, AccessError> {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(name) = only {
         return said(name).and_then(without_prefix).ok_or(AccessError::Malformed);

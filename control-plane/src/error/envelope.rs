@@ -203,6 +203,7 @@ fn team(error: &TeamError, habit: Habit) -> Envelope {
 fn user(error: &UserError, habit: Habit) -> Envelope {
     match error {
         UserError::Exists(_) | UserError::EmailTaken(_) => habit.refuse(StatusCode::CONFLICT, error.to_string()),
+        UserError::Joining(_) => habit.refuse(StatusCode::CONFLICT, error.to_string()),
         UserError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         UserError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         UserError::Limit(error) => limit(error, habit),

@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::error::Envelope;
 use crate::{health, keys, models, spend, teams, users};
 
-/// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` of one caller.
+/// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` from one address.
 pub(crate) fn admin_router(app: App, calls_per_second: Option<NonZeroU32>) -> Router {
     let (router, api) = documented();
     let router = router

@@ -68,8 +68,8 @@ struct Parts {
     ack_within: Duration,
     /// Counts how often an admin said that there is meant to be less.
     confirmations: tokio::sync::watch::Sender<u64>,
-    /// How many data planes share the limits.
-    planes: tokio::sync::watch::Sender<u32>,
+    /// How many data planes share the limits; nothing before they were counted.
+    planes: tokio::sync::watch::Sender<Option<u32>>,
     stop: CancellationToken,
 }
 
@@ -95,7 +95,7 @@ impl Publisher {
             transfers: Semaphore::new(TRANSFERS),
             ack_within,
             confirmations: tokio::sync::watch::Sender::new(0),
-            planes: tokio::sync::watch::Sender::new(1),
+            planes: tokio::sync::watch::Sender::new(None),
             stop: CancellationToken::new(),
         }))
     }

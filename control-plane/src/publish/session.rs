@@ -137,7 +137,7 @@ struct Session {
     /// The next whole snapshot may leave as little as it does.
     confirm_shrink: bool,
     confirmations: watch::Receiver<u64>,
-    planes: watch::Receiver<u32>,
+    planes: watch::Receiver<Option<u32>>,
     heard_at: Instant,
 }
 
@@ -301,7 +301,10 @@ impl Session {
         }
         let parts = self.publisher.0.clone();
         let to = match parts.shelf.update(&parts.source, self.held, self.newest, &self.reached).await {
-            Ok(Update::Nothing) => return Ok(()),
+            Ok(Update::Nothing) => {
+                self.pause = None;
+                return Ok(());
+            }
             Ok(Update::Delta(delta)) => {
                 // It follows what is held, so it is of the same epoch.
                 let to = self.held.map(|held| Version { revision: delta.to, ..held });
@@ -363,7 +366,8 @@ impl Session {
 
     /// Says how many data planes share the limits; one that was not counted yet counts too.
     async fn tell_fleet(&mut self) -> Result<(), Cut> {
-        let counted = *self.planes.borrow_and_update();
+        // Until they are counted, a data plane keeps to the number that it remembers.
+        let Some(counted) = *self.planes.borrow_and_update() else { return Ok(()) };
         let here = u32::try_from(self.publisher.0.fleet.ids().len()).unwrap_or(u32::MAX);
         self.send(Down::Fleet(pb::Fleet { data_planes: counted.max(here) })).await
     }

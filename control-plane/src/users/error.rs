@@ -13,6 +13,8 @@ pub(crate) enum UserError {
     EmailTaken(String),
     #[error("User {0} not found")]
     NotFound(String),
+    #[error("User {0} is joining a team at this moment: try again")]
+    Joining(String),
     #[error("{0}")]
     NotAllowed(String),
     #[error(transparent)]

@@ -68,6 +68,11 @@ pub(crate) async fn views_of(db: &mut PgConnection, user_ids: &[String]) -> sqlx
     Ok(views)
 }
 
+/// Keeps the user from being deleted until the transaction ends, where there is such a user.
+pub(crate) async fn hold(db: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+    store::hold(db, user_id).await
+}
+
 /// Takes a team out of a user's list.
 pub(crate) async fn leave_one(db: &mut PgConnection, user_id: &str, team_id: &str) -> sqlx::Result<()> {
     store::leave_one(db, user_id, team_id).await
@@ -81,13 +86,23 @@ pub(crate) async fn join(
     team_id: &str,
     now: OffsetDateTime,
 ) -> Result<Vec<Member>, UserError> {
+    // All of them are locked in one order, so that two who add the same users do not wait for each other.
+    let mut ids: Vec<String> = members.iter().filter_map(|member| member.user_id.clone()).collect();
+    let addresses = members.iter().filter(|member| member.user_id.is_none());
+    let addresses: Vec<String> = addresses.filter_map(|member| member.user_email.clone()).collect();
+    ids.extend(store::ids_of_emails(change.db(), &addresses).await?);
+    let mut known = store::all_locked(change.db(), &ids).await?;
     let mut joined = Vec::with_capacity(members.len());
     for member in members {
-        let found = match (&member.user_id, &member.user_email) {
-            (Some(user_id), _) => store::locked(change.db(), user_id).await?,
-            (None, Some(email)) => store::locked_by_email(change.db(), email).await?,
-            (None, None) => continue,
+        let is_member = |user: &User| match (&member.user_id, &member.user_email) {
+            (Some(user_id), _) => user.user_id == *user_id,
+            (None, Some(email)) => user.email.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(email)),
+            (None, None) => false,
         };
+        if member.user_id.is_none() && member.user_email.is_none() {
+            continue;
+        }
+        let found = known.iter().find(|user| is_member(user)).cloned();
         let user = match found {
             Some(mut user) => {
                 if !user.teams.iter().any(|known| known == team_id) {
@@ -99,6 +114,7 @@ pub(crate) async fn join(
             None => {
                 let user = User::of_member(&member, team_id, now);
                 add(change, &user).await?;
+                known.push(user.clone());
                 user
             }
         };

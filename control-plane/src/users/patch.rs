@@ -31,6 +31,9 @@ pub(super) struct UserPatch {
 /// What users change of themselves; everything else is said by admins.
 const OWN: &[&str] = &["user_id", "user_alias", "metadata", "send_invite_email"];
 
+/// Fields of a new user that do not change this way. Said all the same, they are refused and not forgotten.
+const ELSEWHERE: &[&str] = &["teams", "team_id", "organization_id", "organizations"];
+
 impl Request for UserPatch {
     const NAME: &'static str = "UserPatch";
     const FIELDS: &'static [&'static [Field]] = &[COLUMNS, KEPT];
@@ -39,6 +42,10 @@ impl Request for UserPatch {
         if form.take::<Value>("password").is_said() {
             let msg = "Passwords cannot be set here";
             return Err(vec![Issue::of_field("value_error", "password", msg, Value::Null)]);
+        }
+        if let Some(name) = ELSEWHERE.iter().find(|name| form.says(name)) {
+            let msg = "Teams and organizations are not changed here: use /team/member_add and /team/member_delete";
+            return Err(vec![Issue::of_field("value_error", name, msg, Value::Null)]);
         }
         let text = |said: Patch<String>| said.given().filter(|text| !text.is_empty());
         let names = Self::FIELDS.iter().flat_map(|table| table.iter()).map(|field| field.name);

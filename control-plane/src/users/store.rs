@@ -38,6 +38,18 @@ pub(super) async fn locked_by_email(db: &mut PgConnection, email: &str) -> sqlx:
     Ok(row.map(User::from))
 }
 
+/// The ids of the users with one of these addresses, in any case.
+pub(super) async fn ids_of_emails(db: &mut PgConnection, emails: &[String]) -> sqlx::Result<Vec<String>> {
+    let lower: Vec<String> = emails.iter().map(|email| email.to_lowercase()).collect();
+    sqlx::query_scalar!("select user_id from users where lower(email) = any($1)", &lower).fetch_all(db).await
+}
+
+/// Shares the user's row until the transaction ends.
+pub(super) async fn hold(db: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
+    sqlx::query!("select user_id from users where user_id = $1 for share", user_id).fetch_optional(db).await?;
+    Ok(())
+}
+
 /// The role of a user.
 pub(super) async fn role(db: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!("select role from users where user_id = $1", user_id).fetch_optional(db).await

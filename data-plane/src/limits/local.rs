@@ -58,16 +58,23 @@ pub(crate) struct Demand<'a> {
 /// What a call took, of all of its owners. Gives its place back when dropped, and its reservation for what was used.
 pub(crate) struct Taken {
     parts: SmallVec<[Part; 3]>,
-    at: Second,
     used: u64,
     clock: fn() -> Second,
 }
 
 struct Part {
     counter: Arc<Counter>,
-    /// Tokens reserved; none where tokens have no limit.
-    reserved: Option<u64>,
+    /// None where tokens have no limit.
+    reserved: Option<Reserved>,
     shown: Shown,
+}
+
+/// Tokens that are counted before they are used.
+#[derive(Clone, Copy)]
+struct Reserved {
+    tokens: u64,
+    /// The second that they count in.
+    at: Second,
 }
 
 /// The limits of one owner, and what the call left of them.
@@ -101,25 +108,28 @@ impl Counters {
     /// Takes a call with so many tokens from all of `demands`, which are in the order of [`Owner`], or from none.
     pub(crate) fn take(&self, demands: &[Demand<'_>], tokens: u64, clock: fn() -> Second) -> Result<Taken, Reached> {
         debug_assert!(demands.is_sorted_by_key(|demand| demand.owner));
-        let (now, planes) = (clock(), self.planes());
-        let counters: SmallVec<[Arc<Counter>; 3]> = demands.iter().map(|demand| self.counter(demand, now)).collect();
+        let planes = self.planes();
+        let counters: SmallVec<[Arc<Counter>; 3]> =
+            demands.iter().map(|demand| self.counter(demand, clock())).collect();
         let mut held: SmallVec<[MutexGuard<'_, Counts>; 3]> = counters.iter().map(|counter| counter.lock()).collect();
+        // Looked at only now: who waited for a counter would count in a second that is over.
+        let now = clock();
         let mut reservations: SmallVec<[Option<u64>; 3]> = SmallVec::new();
         for (demand, counts) in demands.iter().zip(held.iter_mut()) {
             let share = demand.ceilings.share(planes);
             let reservation = counts.admits(share, tokens, now).map_err(|refused| refused.told(demand))?;
             reservations.push(reservation);
         }
-        let mut shown: SmallVec<[Shown; 3]> = SmallVec::new();
-        for ((demand, counts), reserved) in demands.iter().zip(held.iter_mut()).zip(&reservations) {
-            counts.take(*reserved, now);
+        let mut taken: SmallVec<[(Option<Reserved>, Shown); 3]> = SmallVec::new();
+        for ((demand, counts), tokens) in demands.iter().zip(held.iter_mut()).zip(reservations) {
+            let reserved = counts.take(tokens, now);
             let left = counts.left(demand.ceilings.share(planes), now);
-            shown.push(Shown { owner: demand.owner, ceilings: demand.ceilings, left });
+            taken.push((reserved, Shown { owner: demand.owner, ceilings: demand.ceilings, left }));
         }
         drop(held);
-        let parts = counters.into_iter().zip(reservations).zip(shown);
-        let parts = parts.map(|((counter, reserved), shown)| Part { counter, reserved, shown }).collect();
-        Ok(Taken { parts, at: now, used: 0, clock })
+        let parts = counters.into_iter().zip(taken);
+        let parts = parts.map(|(counter, (reserved, shown))| Part { counter, reserved, shown }).collect();
+        Ok(Taken { parts, used: 0, clock })
     }
 
     fn counter(&self, demand: &Demand<'_>, now: Second) -> Arc<Counter> {
@@ -186,21 +196,21 @@ impl Counts {
             return Ok(Some(tokens));
         }
         // A call that wants more than there ever is would never be served: alone, it takes what is left.
-        if left > 0 && self.reserving == 0 {
+        if tokens > limit && left > 0 && self.reserving == 0 {
             return Ok(Some(left));
         }
         Err(Refused { kind: Kind::Tokens, left, wait_s: counted.wait(now, tokens.min(limit), limit) })
     }
 
-    fn take(&mut self, reserved: Option<u64>, now: Second) {
+    fn take(&mut self, tokens: Option<u64>, now: Second) -> Option<Reserved> {
         if let Some(requests) = &mut self.requests {
             requests.add(now, 1);
         }
         self.at_once += 1;
-        if let Some(tokens) = reserved {
-            window(&mut self.tokens, now).add(now, tokens);
-            self.reserving += 1;
-        }
+        let tokens = tokens?;
+        self.reserving += 1;
+        let at = window(&mut self.tokens, now).add(now, tokens);
+        Some(Reserved { tokens, at })
     }
 
     fn left(&mut self, share: Ceilings, now: Second) -> Ceilings {
@@ -243,11 +253,11 @@ impl Drop for Taken {
         for part in &self.parts {
             let mut counts = part.counter.lock();
             counts.at_once = counts.at_once.saturating_sub(1);
-            if let Some(reserved) = part.reserved {
+            if let Some(Reserved { tokens, at }) = part.reserved {
                 counts.reserving = counts.reserving.saturating_sub(1);
-                let tokens = window(&mut counts.tokens, now);
-                tokens.take_back(now, self.at, reserved);
-                tokens.add(now, self.used);
+                let counted = window(&mut counts.tokens, now);
+                counted.take_back(now, at, tokens);
+                counted.add(now, self.used);
             }
         }
     }
@@ -324,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_larger_than_what_is_left_is_let_in_alone() {
+    fn a_call_larger_than_there_ever_is_is_let_in_alone() {
         let counters = Arc::<Counters>::default();
         let limited = || [key(ceilings(None, Some(1_000), None))];
         let mut large = take(&counters, &limited(), 5_000).unwrap();
@@ -332,6 +342,7 @@ mod tests {
         assert_eq!((reached.kind, reached.left), (Kind::Tokens, 0));
         large.use_tokens(700);
         drop(large);
+        assert!(take(&counters, &limited(), 500).is_err(), "it fits in another minute");
         let _small = take(&counters, &limited(), 100).unwrap();
         assert!(take(&counters, &limited(), 5_000).is_err(), "another call has reserved");
     }

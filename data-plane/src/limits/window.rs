@@ -28,13 +28,14 @@ impl Window {
         self.sum
     }
 
-    pub(super) fn add(&mut self, now: Second, count: u64) {
+    /// Counts, and says in which second: the newest that the window has seen, which may be later than `now`.
+    pub(super) fn add(&mut self, now: Second, count: u64) -> Second {
         self.go_to(now);
-        // A clock that stands still or went back counts into the newest second.
         if let Some(slot) = self.slots.get_mut(place(self.newest)) {
             *slot = slot.saturating_add(count);
             self.sum = self.sum.saturating_add(count);
         }
+        self.newest
     }
 
     /// Takes back what was counted in `second`, if that is not over yet.

@@ -40,7 +40,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "TURNPIKE_ADMIN_PORT", value_name = "PORT")]
     pub(crate) admin_port: Option<u16>,
 
-    /// Most calls a second of one caller of the admin API; more are answered with 429. Without it they are not counted.
+    /// Most calls a second of the admin API from one address; more are answered with 429. Without it they are not counted.
     #[arg(long, env = "TURNPIKE_ADMIN_CALLS_PER_SECOND", value_name = "N")]
     pub(crate) admin_calls_per_second: Option<NonZeroU32>,
 

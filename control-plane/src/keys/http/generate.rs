@@ -3,7 +3,7 @@
 use axum::extract::State;
 use proto::NanoUsd;
 
-use crate::access::{Actor, Permission, Subject};
+use crate::access::{AccessError, Actor, Permission, Subject};
 use crate::app::App;
 use crate::change::{Change, Published, Wait};
 use crate::error::{AdminError, Generic};
@@ -14,7 +14,7 @@ use crate::keys::view::{KeyView, Place};
 use crate::keys::{self, Generated, KeyError, Minted, NewKey, rights};
 use crate::limits;
 use crate::spend::{self, Owner, Total};
-use crate::teams;
+use crate::{teams, users};
 
 type NewKeyBody = Body<NewKey>;
 
@@ -72,6 +72,16 @@ pub(super) async fn make(
     actor.may(Permission::CreateKey, &Subject::NewKey { user_id: new.user_id.as_deref(), team: team.as_ref() })?;
     if let Some(team) = &team {
         new.organization_id = team.organization_id.clone().or(new.organization_id);
+    }
+
+    // Whoever deletes the user waits for the new key and takes it along; who came after them has no key to ask with.
+    if let Some(user_id) = &new.user_id {
+        users::hold(change.db(), user_id).await?;
+    }
+    if let Some(own) = actor.key_hash()
+        && keys::by_hash(change.db(), &own).await?.is_none()
+    {
+        return Err(AccessError::Forbidden("The key that asks has just been deleted.".to_owned()).into());
     }
 
     let (duration, spent) =

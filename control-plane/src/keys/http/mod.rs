@@ -5,9 +5,9 @@ mod block;
 mod delete;
 mod generate;
 mod info;
+mod info_v2;
 mod list;
 mod service_account;
-mod several;
 mod update;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -21,7 +21,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(generate::generate))
         .routes(routes!(service_account::generate))
         .routes(routes!(info::info))
-        .routes(routes!(several::infos))
+        .routes(routes!(info_v2::infos))
         .routes(routes!(update::update))
         .routes(routes!(delete::delete))
         .routes(routes!(list::list))

@@ -127,6 +127,7 @@ type ChangingBody = Body<Changing>;
 pub(super) struct GrownTeam {
     #[serde(flatten)]
     team: TeamView,
+    /// For admins: team admins do not see users of other teams.
     updated_users: Vec<UserView>,
     updated_team_memberships: Vec<Membership>,
 }
@@ -181,7 +182,11 @@ pub(super) async fn add(
         return Err(TeamError::AlreadyMember(name).into());
     }
     let ids: Vec<String> = added.into_iter().filter_map(|member| member.user_id).collect();
-    let updated_users = users::views_of(change.db(), &ids).await?;
+    // What else there is of a user is not for who adds them to a team.
+    let updated_users = match actor.sees_all() {
+        true => users::views_of(change.db(), &ids).await?,
+        false => Vec::new(),
+    };
     let (team, published) = finish(change, &before, team, now, wait).await?;
     let mut updated_team_memberships = team.memberships();
     updated_team_memberships.retain(|account| ids.contains(&account.user_id));
@@ -304,12 +309,15 @@ mod tests {
         let members = json!([{"role": "user", "user_id": "u1"}, {"role": "admin", "user_email": "new@b.c"}]);
         let grown = world.post_as(&boss, "/team/member_add", json!({"team_id": "t", "member": members})).await.ok();
         assert_eq!(world.revision().await, before + 1);
-        assert_eq!(grown["updated_users"].as_array().unwrap().len(), 2);
+        assert_eq!(grown["updated_users"], json!([]), "a team admin does not see users");
         assert_eq!(grown["updated_team_memberships"][0]["team_id"], "t");
         let found = roster(&world).await;
         assert!(found.contains(&("u1".to_owned(), "user".to_owned())), "{found:?}");
         assert_eq!(world.count("users where 't' = any(teams)").await, 3);
 
+        let more = json!({"team_id": "t", "member": {"user_id": "u3"}});
+        let grown = world.post("/team/member_add", more).await.ok();
+        assert_eq!(grown["updated_users"][0]["user_id"], "u3");
         let again = json!({"team_id": "t", "member": {"role": "user", "user_email": "A@B.C"}});
         let error = world.post("/team/member_add", again).await.refused(400);
         assert_eq!(error["type"], "team_member_already_in_team");

@@ -58,6 +58,12 @@ pub(super) async fn delete(
     if let Some(unknown) = user_ids.iter().find(|id| users.iter().all(|user| user.user_id != **id)) {
         return Err(UserError::NotFound(unknown.clone()).into());
     }
+    // Who joined a team between the first look and the lock would stay on its roster.
+    for user in &users {
+        if !teams::of_member(change.db(), &user.user_id).await?.is_empty() {
+            return Err(UserError::Joining(user.user_id.clone()).into());
+        }
+    }
     keys::remove_of_users(&mut change, &user_ids).await?;
     store::delete(change.db(), &user_ids).await?;
     for user in &users {
@@ -98,6 +104,21 @@ mod tests {
         assert!(team["team_info"]["members_with_roles"].to_string().contains("u2"), "{team}");
         assert_eq!(world.count("keys where user_id = 'u1'").await, 0);
         assert_eq!(world.count("audit_log where action = 'deleted' and noun = 'user'").await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_made_while_its_user_goes_does_not_outlive_them() {
+        let world = World::new().await;
+        for round in 0..10 {
+            let key = world.user("u1", "internal_user").await;
+            let (made, deleted) = tokio::join!(
+                world.post_as(&key, "/key/generate", json!({})),
+                world.post("/user/delete", json!({"user_ids": ["u1"]})),
+            );
+            deleted.ok();
+            assert!(matches!(made.status, 200 | 401 | 403), "round {round}: {}", made.body);
+            assert_eq!(world.count("keys where user_id = 'u1'").await, 0, "round {round}");
+        }
     }
 
     #[tokio::test]

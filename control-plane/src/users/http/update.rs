@@ -129,7 +129,6 @@ mod tests {
             json!({"tpm_limit": null}),
             json!({"max_parallel_requests": 9}),
             json!({"user_email": "a@b.c"}),
-            json!({"teams": ["t"]}),
             json!({"model_max_budget": {}}),
             json!({"sso_user_id": "x"}),
         ] {
@@ -150,6 +149,11 @@ mod tests {
         world.post("/user/update", json!({"user_id": "u2", "user_email": "A@b.c"})).await.refused(409);
         world.post("/user/update", json!({"user_id": "u2", "rpm_limit": -1})).await.refused(400);
         assert_eq!(world.post("/user/update", json!({"rpm_limit": 1})).await.issues(), [json!(["body", "user_id"])]);
+        for field in ["teams", "team_id", "organization_id", "organizations"] {
+            let value = if field.ends_with('s') { json!([]) } else { json!("t") };
+            let answer = world.post("/user/update", json!({"user_id": "u1", field: value})).await;
+            assert_eq!(answer.issues(), [json!(["body", field])]);
+        }
         assert_eq!(
             world.post("/user/update", json!({"user_id": "u1", "user_role": "king"})).await.issues(),
             [json!(["body", "user_role"])]
