@@ -49,6 +49,16 @@ pub(crate) struct Entry {
     pub(crate) after: Option<Value>,
 }
 
+impl Entry {
+    /// A changed object: all of it before, and of what it is after only what is different.
+    pub(crate) fn updated(noun: Noun, id: impl Into<String>, before: Value, mut after: Value) -> Self {
+        if let (Value::Object(before), Value::Object(after)) = (&before, &mut after) {
+            after.retain(|name, value| before.get(name) != Some(value));
+        }
+        Self { action: Action::Updated, noun, id: id.into(), before: Some(before), after: Some(after) }
+    }
+}
+
 impl Author {
     /// The author that an actor is.
     pub(crate) fn of(actor: &Actor) -> Self {

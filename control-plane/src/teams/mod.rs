@@ -21,7 +21,7 @@ pub(crate) use error::TeamError;
 pub(crate) use roster::{Member, MemberRole, Standing, member_from};
 pub(crate) use view::{TeamView, views};
 
-use crate::audit::{Action, Entry, Noun};
+use crate::audit::{Entry, Noun};
 use crate::change::Change;
 
 /// The team that LiteLLM's admin pages keep their sessions under. Never a real one.
@@ -113,16 +113,5 @@ pub(crate) async fn dismiss(change: &mut Change, user_ids: &[String], now: Offse
 
 /// Notes a changed team: all of it before, and what is different after.
 fn note_update(change: &mut Change, before: &Team, after: &Team) {
-    let old = view::for_audit(before);
-    let mut new = view::for_audit(after);
-    if let (Value::Object(old), Value::Object(new)) = (&old, &mut new) {
-        new.retain(|name, value| old.get(name) != Some(value));
-    }
-    change.note(Entry {
-        action: Action::Updated,
-        noun: Noun::Team,
-        id: after.team_id.clone(),
-        before: Some(old),
-        after: Some(new),
-    });
+    change.note(Entry::updated(Noun::Team, &after.team_id, view::for_audit(before), view::for_audit(after)));
 }

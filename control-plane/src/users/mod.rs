@@ -147,18 +147,7 @@ async fn add(change: &mut Change, user: &User) -> Result<(), UserError> {
 
 /// Notes a changed user: all of them before, and what is different after.
 fn note_update(change: &mut Change, before: &User, after: &User) {
-    let old = view::for_audit(before);
-    let mut new = view::for_audit(after);
-    if let (Value::Object(old), Value::Object(new)) = (&old, &mut new) {
-        new.retain(|name, value| old.get(name) != Some(value));
-    }
-    change.note(Entry {
-        action: Action::Updated,
-        noun: Noun::User,
-        id: after.user_id.clone(),
-        before: Some(old),
-        after: Some(new),
-    });
+    change.note(Entry::updated(Noun::User, &after.user_id, view::for_audit(before), view::for_audit(after)));
 }
 
 impl User {

@@ -2,13 +2,12 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::Value;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
-use crate::audit::{Action, Entry, Noun};
+use crate::audit::{Entry, Noun};
 use crate::change::{Change, Wait};
 use crate::error::AuthStyle;
 use crate::http::answer::Changed;
@@ -70,7 +69,8 @@ pub(super) async fn update(
         spend::set_window(change.db(), Owner::Key, &key.hash.to_string(), spent).await?;
     }
     let row = view::view(change.db(), key.clone(), Place::Live, moment::now()).await?;
-    change.note(entry(&before, &key));
+    let (old, new) = (view::for_audit(&before), view::for_audit(&key));
+    change.note(Entry::updated(Noun::Key, key.hash.to_string(), old, new));
     let published = change.commit(wait).await?;
     Ok(Changed { view: UpdatedKey { key: said, row }, published, unknown })
 }
@@ -90,16 +90,6 @@ async fn meant(db: &mut PgConnection, wanted: &KeyPatch) -> Result<Key, KeyError
         (None, Patch::Keep | Patch::Clear) => return Err(KeyError::NotFound),
     };
     store::locked(db, &[hash]).await?.pop().ok_or(KeyError::NotFound)
-}
-
-/// The audit row: the whole key before, and of the key after what is different.
-fn entry(before: &Key, after: &Key) -> Entry {
-    let old = view::for_audit(before);
-    let mut new = view::for_audit(after);
-    if let (Value::Object(old), Value::Object(new)) = (&old, &mut new) {
-        new.retain(|name, value| old.get(name) != Some(value));
-    }
-    Entry { action: Action::Updated, noun: Noun::Key, id: after.hash.to_string(), before: Some(old), after: Some(new) }
 }
 
 #[cfg(test)]
