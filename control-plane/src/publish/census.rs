@@ -13,7 +13,7 @@ use super::Parts;
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// A control plane that just started does not know who is on the way back to it: for this long, it counts everybody who was
-/// there within a day.
+/// there lately. Not longer ago: data planes that were replaced meanwhile would make everybody's part too small.
 const NEW: Duration = Duration::from_secs(60);
 
 /// Counts until it is dropped, again whenever a data plane comes or goes.
@@ -37,7 +37,7 @@ pub(super) async fn run(parts: &Parts) {
         if !is_due && here == counted {
             continue;
         }
-        let reach = if began.elapsed() < NEW { Reach::Day } else { Reach::Minute };
+        let reach = if began.elapsed() < NEW { Reach::Outage } else { Reach::Minute };
         match count(&parts.source.db, &here, reach).await {
             Ok(planes) => {
                 parts.planes.send_if_modified(|known| known.replace(planes) != Some(planes));
@@ -52,7 +52,7 @@ pub(super) async fn run(parts: &Parts) {
 async fn count(db: &PgPool, here: &[String], reach: Reach) -> sqlx::Result<u32> {
     let seconds = match reach {
         Reach::Minute => 60.0,
-        Reach::Day => 86_400.0,
+        Reach::Outage => 900.0,
     };
     let elsewhere = sqlx::query_scalar!(
         r#"with noted as (insert into fleet (data_plane_id, seen_at) select unnest($1::text[]), now()
@@ -73,7 +73,8 @@ async fn count(db: &PgPool, here: &[String], reach: Reach) -> sqlx::Result<u32> 
 #[derive(Debug, Clone, Copy)]
 enum Reach {
     Minute,
-    Day,
+    /// A quarter of an hour.
+    Outage,
 }
 
 #[cfg(test)]
@@ -93,6 +94,6 @@ mod tests {
         let later = "update fleet set seen_at = seen_at - interval '61 seconds' where data_plane_id = 'c'";
         sqlx::raw_sql(later).execute(&db).await.unwrap();
         assert_eq!(count(&db, &ids(&["a", "b"]), Reach::Minute).await.unwrap(), 2);
-        assert_eq!(count(&db, &ids(&["a", "b"]), Reach::Day).await.unwrap(), 3, "it may be on its way back");
+        assert_eq!(count(&db, &ids(&["a", "b"]), Reach::Outage).await.unwrap(), 3, "it may be on its way back");
     }
 }

@@ -66,13 +66,10 @@ impl Window {
         let passed = now.saturating_sub(self.newest).min(SLOTS as u64);
         for second in 1..=passed {
             if let Some(slot) = self.slots.get_mut(place(self.newest + second)) {
-                self.sum -= std::mem::take(slot);
+                self.sum = self.sum.saturating_sub(std::mem::take(slot));
             }
         }
         self.newest = self.newest.max(now);
-        if self.sum == 0 {
-            return;
-        }
         debug_assert_eq!(self.sum, self.slots.iter().sum::<u64>());
     }
 }

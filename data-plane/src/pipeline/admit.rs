@@ -49,7 +49,10 @@ pub(crate) struct AdmitError {
 /// Takes the call's place within all limits that it is under, or says which one is reached.
 pub(crate) fn admit(core: &Core, snapshot: &Snapshot, grant: Grant, call: &Call) -> Result<Permit, AdmitError> {
     let Identity::Key { hash, key } = &grant.caller.identity else { return Ok(Permit::without_limits(grant)) };
-    let user = key.user_id().and_then(|id| Some((id, snapshot.users.get(id)?.ceilings)));
+    let user = key.user_id().and_then(|id| {
+        let user = grant.caller.user.as_ref().or_else(|| snapshot.users.get(id))?;
+        Some((id, user.ceilings))
+    });
     let team = grant.caller.team.as_ref().map(|(id, team)| (&**id, team.ceilings));
     let of_key = key.ceilings();
     let is_free = |owner: Option<(&str, Ceilings)>| owner.is_none_or(|(_, ceilings)| ceilings.is_none());

@@ -159,8 +159,7 @@ pub(super) async fn add(
 ) -> Result<Changed<GrownTeam>, Generic> {
     let now = moment::now();
     let (mut change, before) = managed(&app, &actor, &team_id).await?;
-    let mut fresh = Vec::new();
-    for member in members {
+    for member in &members {
         if let Some(user_id) = &member.user_id {
             let user = users::find(change.db(), user_id).await?;
             let email = user.as_ref().and_then(|user| user.email.as_deref()).zip(member.user_email.as_deref());
@@ -172,9 +171,8 @@ pub(super) async fn add(
                 return Err(AccessError::Forbidden(text).into());
             }
         }
-        fresh.push(member);
     }
-    let joined = users::join(&mut change, fresh, &team_id, now).await?;
+    let joined = users::join(&mut change, members, &team_id, now).await?;
     let mut team = before.clone();
     let added: Vec<Member> = joined.iter().filter(|member| team.add((*member).clone())).cloned().collect();
     if added.is_empty() {
