@@ -60,6 +60,9 @@ const FLUSH: Duration = Duration::from_secs(10);
 /// A boot that lives this long did not die of what it loaded.
 const HEALTHY_AFTER: Duration = Duration::from_secs(30);
 
+/// How long a start from the disk copy waits for the control plane before it is ready without.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+
 /// Runs a data plane until `shutdown`, then drains it: readiness goes, calls end, usage is synced and delivered.
 ///
 /// `listeners` come from [`bind`], one per thread. Errors are those of the start; once serving, nothing short
@@ -106,6 +109,12 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
         Loaded::Nothing => None,
         Loaded::KeptBack => Some(snapshot::subscribe::KEEP_BACK),
     };
+
+    let cell = Arc::clone(&gateway.snapshots);
+    drop(tokio::spawn(async move {
+        tokio::time::sleep(FIRST_WORD).await;
+        cell.stand_alone();
+    }));
 
     // Delivery outlives the calls: what they settle last must still go.
     let (calls_ended, stop_background) = (CancellationToken::new(), CancellationToken::new());

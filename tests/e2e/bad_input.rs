@@ -70,9 +70,7 @@ async fn an_unknown_model_is_a_400_in_litellms_words() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_huge_body_is_a_413_and_a_large_one_is_not() -> anyhow::Result<()> {
     let (provider, mut planes) = running(1).await?;
-    planes.data[0].kill_nine()?;
-    planes.data[0].set_env("TURNPIKE_MAX_BODY_MB", "4");
-    planes.data[0].start().await?;
+    planes.restart(0, &[("TURNPIKE_MAX_BODY_MB", "4")]).await?;
     let key = planes.new_key(json!({})).await?;
     let client = planes.at(0, &key);
     client.post(CHAT, &chat(MODEL, &"word ".repeat(400_000))).await?.ok().context("2 MB")?;

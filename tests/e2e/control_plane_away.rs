@@ -103,3 +103,14 @@ async fn calls_work_while_postgres_is_away() -> anyhow::Result<()> {
     planes.control.must_run()?;
     planes.end()
 }
+
+#[tokio::test]
+async fn a_data_plane_that_starts_again_is_ready_with_what_changed_while_it_was_away() -> anyhow::Result<()> {
+    let (_provider, mut planes) = running(1).await?;
+    planes.new_key(json!({})).await?;
+    planes.data[0].kill_nine()?;
+    let new = planes.new_key(json!({})).await?;
+    planes.data[0].start().await?;
+    planes.at(0, &new).post("/v1/chat/completions", &chat(MODEL, "Hello")).await?.ok()?;
+    planes.end()
+}

@@ -75,9 +75,7 @@ async fn clients_beyond_those_that_are_read_on_for_are_booked_with_an_estimate()
     const BEYOND: usize = 10;
     let (provider, mut planes) = running(1).await?;
     let port = ports::free()?;
-    planes.data[0].kill_nine()?;
-    planes.data[0].set_env("TURNPIKE_METRICS_PORT", &port.to_string());
-    planes.data[0].start().await?;
+    planes.restart(0, &[("TURNPIKE_METRICS_PORT", &port.to_string())]).await?;
     let key = planes.new_key(json!({})).await?;
     let mut streams = Vec::new();
     for _ in 0..READ_ON + BEYOND {

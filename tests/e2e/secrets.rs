@@ -20,12 +20,10 @@ async fn secrets_are_in_no_log_no_table_no_state_and_no_answer() -> anyhow::Resu
     let (provider, config) = priced()?;
     let mut planes = Planes::start(&config, 1).await?;
     // Once more, as talkative as they get.
-    planes.data[0].kill_nine()?;
     planes.control.kill_nine()?;
-    for plane in [&mut planes.control, &mut planes.data[0]] {
-        plane.set_env("LITELLM_LOG", "TRACE");
-        plane.start().await?;
-    }
+    planes.control.set_env("LITELLM_LOG", "TRACE");
+    planes.control.start().await?;
+    planes.restart(0, &[("LITELLM_LOG", "TRACE")]).await?;
     let custom = format!("sk-{}", "custom-canary-Qd93LmX2");
     let key = planes.new_key(json!({ "key": custom, "user_id": "ada" })).await?;
     ensure!(key.secret == custom, "the caller's own key was not taken");

@@ -70,12 +70,10 @@ async fn a_canary_in_every_field_shows_in_no_log_and_a_secret_nowhere() -> anyho
     let echo = echoing_provider().await?;
     let config = configured(&canaries, &provider, &echo);
     let mut planes = Planes::start(&config, 1).await?;
-    planes.data[0].kill_nine()?;
     planes.control.kill_nine()?;
-    for plane in [&mut planes.control, &mut planes.data[0]] {
-        plane.set_env("LITELLM_LOG", "TRACE");
-        plane.start().await?;
-    }
+    planes.control.set_env("LITELLM_LOG", "TRACE");
+    planes.control.start().await?;
+    planes.restart(0, &[("LITELLM_LOG", "TRACE")]).await?;
     canaries.made.push(planes.master_key().to_owned());
     let key = planes.new_key(json!({})).await?;
     canaries.made.push(key.secret.clone());

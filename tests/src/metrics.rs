@@ -1,13 +1,10 @@
 //! The metrics of a data plane, as an operator's Prometheus reads them.
 
-use std::time::Duration;
-
 use anyhow::Context;
 
 use crate::client::Client;
-use crate::planes::{Plane, Planes};
+use crate::planes::Planes;
 use crate::ports;
-use crate::wait::eventually;
 
 /// Where a data plane serves its metrics.
 pub struct Metrics(Client);
@@ -15,21 +12,11 @@ pub struct Metrics(Client);
 impl Metrics {
     /// Restarts a data plane so that it serves metrics and has these settings.
     pub async fn restarted(planes: &mut Planes, data_plane: usize, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let plane: &mut Plane = planes.data.get_mut(data_plane).context("no such data plane")?;
-        let port = ports::free()?;
-        plane.kill_nine()?;
-        plane.set_env("TURNPIKE_METRICS_PORT", &port.to_string());
-        for (name, value) in settings {
-            plane.set_env(name, value);
-        }
-        plane.start().await?;
-        let metrics = Self(Client::of(format!("http://127.0.0.1:{port}")));
-        // It is ready from its disk copy: keys that are made before it is connected again come later.
-        eventually("it is connected again", Duration::from_secs(20), async || {
-            Ok((metrics.value("turnpike_control_plane_connected").await? == 1).then_some(()))
-        })
-        .await?;
-        Ok(metrics)
+        let port = ports::free()?.to_string();
+        let mut settings = settings.to_vec();
+        settings.push(("TURNPIKE_METRICS_PORT", &port));
+        planes.restart(data_plane, &settings).await?;
+        Ok(Self(Client::of(format!("http://127.0.0.1:{port}"))))
     }
 
     /// How often `limit` was reached.

@@ -1,5 +1,5 @@
-//! Probes. Readiness asks for a snapshot and nothing else: a control plane, a database or a Redis that is
-//! away must not take the fleet out.
+//! Probes. Readiness asks for a snapshot and, for two seconds after a start, whether the control plane has a newer
+//! one; nothing else: a control plane, a database or a Redis that is away must not take the fleet out.
 
 use std::rc::Rc;
 
@@ -24,6 +24,10 @@ pub(super) fn readiness(core: &Rc<Core>) -> Response<AnswerBody> {
         return json(StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(waiting));
     };
     let gateway = &core.gateway;
+    if !gateway.snapshots.is_settled() {
+        let asking = br#"{"status":"waiting","reason":"serving from the disk copy: asking the control plane for what is newer"}"#;
+        return json(StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(asking));
+    }
     let confirmed = gateway.snapshots.confirmed_at_ms();
     let age = if confirmed == 0 { "null".to_owned() } else { (gateway.clock.now_ms() - confirmed).to_string() };
     let body = format!(

@@ -4,7 +4,7 @@
 //! plane is not ready.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
@@ -16,12 +16,18 @@ pub(crate) struct SnapshotCell {
     current: ArcSwapOption<Snapshot>,
     changed: watch::Sender<Option<Version>>,
     confirmed_at_ms: AtomicI64,
+    alone: AtomicBool,
 }
 
 impl SnapshotCell {
     pub(crate) fn empty() -> Self {
         let (changed, _) = watch::channel(None);
-        Self { current: ArcSwapOption::empty(), changed, confirmed_at_ms: AtomicI64::new(0) }
+        Self {
+            current: ArcSwapOption::empty(),
+            changed,
+            confirmed_at_ms: AtomicI64::new(0),
+            alone: AtomicBool::new(false),
+        }
     }
 
     /// The current snapshot; `None` before the first.
@@ -49,6 +55,17 @@ impl SnapshotCell {
     /// When the control plane last confirmed the snapshot; 0: never in this process.
     pub(crate) fn confirmed_at_ms(&self) -> i64 {
         self.confirmed_at_ms.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the control plane cannot be reached, or is slow to speak: what we hold has to do.
+    pub(crate) fn stand_alone(&self) {
+        self.alone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what we hold was confirmed in this process, or has to do without. Until then a disk copy is served to
+    /// whoever calls, and readiness waits: a plane that starts again should not refuse keys made meanwhile.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.confirmed_at_ms() != 0 || self.alone.load(Ordering::Relaxed)
     }
 
     /// Waits until the snapshot is at `revision` or later.

@@ -108,6 +108,7 @@ impl Subscription {
                 },
             };
             metrics::control_plane_connected(false);
+            self.cell.stand_alone();
             if self.clock.now_ms() - began > 10_000 {
                 backoff = FIRST_BACKOFF;
             }

@@ -130,11 +130,12 @@ impl Stage {
             );
         let mut planes = Planes::start(&config, 1).await?;
         let port = ports::free()?;
-        planes.data[0].kill_nine()?;
-        planes.data[0].set_env("TURNPIKE_METRICS_PORT", &port.to_string());
-        planes.data[0].set_env("TURNPIKE_LINGER_SECONDS", "0");
-        planes.data[0].set_env("GRACEFUL_SHUTDOWN_TIMEOUT", "1");
-        planes.data[0].start().await?;
+        let settings = [
+            ("TURNPIKE_METRICS_PORT", port.to_string()),
+            ("TURNPIKE_LINGER_SECONDS", "0".to_owned()),
+            ("GRACEFUL_SHUTDOWN_TIMEOUT", "1".to_owned()),
+        ];
+        planes.restart(0, &settings.each_ref().map(|(name, value)| (*name, value.as_str()))).await?;
         Ok(Self { provider, planes, meter: Meter::at(port), rows: 0 })
     }
 

@@ -18,6 +18,7 @@ pub use self::standalone::Standalone;
 use crate::binaries::binary;
 use crate::client::{Client, Reply};
 use crate::config::Config;
+use crate::crowd::held_by_all;
 use crate::database::{Booked, Database};
 use crate::ports;
 use crate::process::Recipe;
@@ -118,6 +119,18 @@ impl Planes {
     /// Makes a key at the control plane.
     pub async fn new_key(&self, wishes: Value) -> anyhow::Result<Key> {
         Key::generate(&self.admin(), wishes).await
+    }
+
+    /// Kills a data plane and starts it again with these settings. It holds what the control plane has when this
+    /// returns: a data plane that is ready may still serve its disk copy, which lacks keys that are made now.
+    pub async fn restart(&mut self, data_plane: usize, settings: &[(&str, &str)]) -> anyhow::Result<()> {
+        let plane = self.data.get_mut(data_plane).context("no such data plane")?;
+        plane.kill_nine()?;
+        for (name, value) in settings {
+            plane.set_env(name, value);
+        }
+        plane.start().await?;
+        held_by_all(self, Duration::from_secs(20)).await
     }
 
     /// Waits until exactly `count` calls are booked, and gives them.
