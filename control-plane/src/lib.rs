@@ -13,6 +13,7 @@
 mod access;
 mod app;
 mod audit;
+mod budgets;
 mod change;
 pub mod configuration;
 pub mod enrol;

@@ -15,6 +15,8 @@ pub(crate) enum LimitError {
     Negative { field: &'static str, value: i64 },
     #[error("{field}: {source}")]
     Duration { field: &'static str, source: DurationError },
+    #[error("{field}: {what}")]
+    Malformed { field: &'static str, what: String },
 }
 
 /// An amount of money in a request.

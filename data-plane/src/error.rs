@@ -7,11 +7,11 @@ use http::StatusCode;
 use providers::FaultClass;
 
 use crate::ledger::OpenError;
-use crate::pipeline::admit::AdmitError;
 use crate::pipeline::attempt::AttemptError;
 use crate::pipeline::authenticate::AuthenticateError;
 use crate::pipeline::authorize::AuthorizeError;
 use crate::pipeline::decode::DecodeError;
+use crate::pipeline::refused::AdmitError;
 use crate::pipeline::route::RouteError;
 
 /// Why a call got no answer from a model.
@@ -70,7 +70,10 @@ impl ProxyError {
             Self::Authenticate(error) => authenticate(error),
             Self::Decode(error) => decode(error),
             Self::Authorize(error) => authorize(error),
-            Self::Admit(_) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", None),
+            Self::Admit(error) => match &**error {
+                AdmitError::Limit { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", None),
+                AdmitError::Budget { status, .. } => (*status, "budget_exceeded", None),
+            },
             Self::Route(RouteError::UnknownPrice { .. }) => {
                 (StatusCode::FORBIDDEN, "model_cost_map_missing", Some("model".to_owned()))
             }

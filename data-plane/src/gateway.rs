@@ -15,6 +15,7 @@ use crate::control::ControlPlane;
 use crate::ledger::{CoreLedger, Ledger};
 use crate::limits::fleet::Fleet;
 use crate::limits::local::Counters;
+use crate::limits::memory::Memory;
 use crate::pipeline::provider_headers::ProviderHeaders;
 use crate::settings::Settings;
 use crate::signal::Signal;
@@ -64,7 +65,12 @@ impl Gateway {
     }
 
     /// `kept_back`: the disk holds a copy that was not loaded yet.
-    pub(crate) fn subscription(&self, disk: Disk, fleet: Fleet, kept_back: Option<Duration>) -> Subscription {
+    pub(crate) fn subscription(
+        &self,
+        disk: Disk,
+        (fleet, spent): (Fleet, Arc<Memory>),
+        kept_back: Option<Duration>,
+    ) -> Subscription {
         let (ledger, in_flight) = (Arc::clone(&self.ledger), Arc::clone(&self.in_flight));
         Subscription {
             control: self.control.clone(),
@@ -73,6 +79,7 @@ impl Gateway {
             clock: self.clock,
             welcome: Arc::clone(&self.forwarding),
             fleet,
+            spent,
             asked_at_ms: 0,
             kept_back_until: kept_back.map(|wait| tokio::time::Instant::now() + wait),
             status: Box::new(move || Load {

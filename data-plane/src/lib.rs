@@ -86,11 +86,14 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
     let boot = u64::try_from(clock.now_ms()).unwrap_or(0);
     let room = ledger::Room { max_bytes: settings.spool_max_bytes, when_full: settings.spool_full };
     let ledger = ledger::Ledger::open(spool.clone(), room, boot).context("opening the spool")?;
-    let leftovers = ledger::recover::leftovers(&spool).context("reading the spool")?;
     let mut disk =
         snapshot::disk::Disk::open(state.directory.join("snapshot"), seal).context("opening the disk copy")?;
 
     let gateway = Arc::new(gateway::Gateway::new(settings, control.clone(), Arc::clone(&ledger), tls));
+    let (spent, positions) = limits::memory::Memory::open(state.directory.join("spent"), Arc::clone(&gateway.counters));
+    let spent = Arc::new(spent);
+    let leftovers = ledger::recover::leftovers_owed(&spool, &positions, &mut |event| spent.owe(event))
+        .context("reading the spool")?;
     let (disk, boots, loaded) = tokio::task::spawn_blocking(move || {
         let (boots, loaded) = disk.boot();
         (disk, boots, loaded)
@@ -119,9 +122,9 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
     // Delivery outlives the calls: what they settle last must still go.
     let (calls_ended, stop_background) = (CancellationToken::new(), CancellationToken::new());
     let fleet = limits::fleet::Fleet::open(state.directory.join("fleet"), Arc::clone(&gateway.counters));
-    let subscription = gateway.subscription(disk, fleet, kept_back);
+    let subscription = gateway.subscription(disk, (fleet, Arc::clone(&spent)), kept_back);
     let subscribed = tokio::spawn(subscription.run(stop_background.clone()));
-    let shipper = ledger::ship::Shipper::new(Arc::clone(&ledger), control, leftovers);
+    let shipper = ledger::ship::Shipper::new(Arc::clone(&ledger), control, spent, leftovers);
     let shipped = tokio::spawn(shipper.run(calls_ended.clone(), FLUSH));
     let synced = tokio::spawn(ledger::ship::sync(ledger, calls_ended.clone()));
 

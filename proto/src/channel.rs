@@ -26,6 +26,9 @@ pub const PROTOCOLS: RangeInclusive<u32> = 1..=1;
 /// The feature that a data plane must have to serve a key, team or user with limits.
 pub const LIMITS: &str = "limits";
 
+/// The feature that a data plane must have to serve a key, team or user with budgets, and to be told what is spent.
+pub const BUDGETS: &str = "budgets";
+
 /// Carries the whole join token on every call between the planes.
 pub const JOIN_TOKEN_HEADER: &str = "x-turnpike-join-token";
 

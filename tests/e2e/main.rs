@@ -3,6 +3,7 @@
 //! The programs must have been built (`make test` does). A story that fails shows the logs of its processes.
 
 mod bad_input;
+mod budgets;
 mod chaos;
 mod compose;
 mod control_plane_away;

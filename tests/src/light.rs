@@ -82,7 +82,7 @@ impl Light {
         loop {
             let message = heard.message().await?.and_then(|message| message.message);
             match message.context("the control plane closed the stream")? {
-                Down::Welcome(_) | Down::Fleet(_) => {}
+                Down::Welcome(_) | Down::Fleet(_) | Down::Totals(_) => {}
                 Down::Begin(begin) => received.resources = begin.resources,
                 Down::Chunk(chunk) => {
                     ensure!(crc32fast::hash(&chunk.zstd) == chunk.crc32, "chunk {} is damaged", chunk.index);

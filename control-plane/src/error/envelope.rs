@@ -226,9 +226,10 @@ fn model(error: &ModelError, habit: Habit) -> Envelope {
 
 fn limit(error: &LimitError, habit: Habit) -> Envelope {
     match error {
-        LimitError::Amount { .. } | LimitError::Negative { .. } | LimitError::Duration { .. } => {
-            habit.refuse(StatusCode::BAD_REQUEST, error.to_string())
-        }
+        LimitError::Amount { .. }
+        | LimitError::Negative { .. }
+        | LimitError::Duration { .. }
+        | LimitError::Malformed { .. } => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
     }
 }
 

@@ -8,10 +8,8 @@ use std::collections::BTreeMap;
 use time::{Date, OffsetDateTime};
 
 use super::event::{Booking, MASTER_KEY_OWNER};
+use crate::spend;
 use proto::v1 as pb;
-
-/// The one owner of kind `proxy`: everything together.
-pub(crate) const PROXY_OWNER: &str = "proxy";
 
 /// What some events amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +29,15 @@ pub(super) type Owner = (&'static str, String);
 /// A row of the daily table without its sums: day, owner, model, provider.
 pub(super) type Daily = (Date, &'static str, String, String, String);
 
+/// An owner and a public model.
+pub(super) type OfModel = (&'static str, String, String);
+
 #[derive(Default)]
 pub(super) struct Totals {
     pub(super) of_owners: BTreeMap<Owner, Sums>,
     pub(super) of_days: BTreeMap<Daily, Sums>,
+    /// What it cost by owner and public model.
+    pub(super) of_models: BTreeMap<OfModel, i64>,
 }
 
 impl Totals {
@@ -45,6 +48,8 @@ impl Totals {
             for (kind, owner) in owners(booking) {
                 let (model, provider) = (booking.event.model.clone(), booking.event.provider.clone());
                 let daily = (booking.day, kind, owner.clone(), model, provider);
+                *totals.of_models.entry((kind, owner.clone(), group(booking).to_owned())).or_default() +=
+                    booking.event.cost_nano_usd;
                 totals.of_days.entry(daily).or_insert_with(Sums::none).add(booking);
                 totals.of_owners.entry((kind, owner)).or_insert_with(Sums::none).add(booking);
             }
@@ -80,6 +85,14 @@ impl Sums {
     }
 }
 
+/// The model as the client knows it.
+fn group(booking: &Booking) -> &str {
+    match booking.event.model_group.as_str() {
+        "" => &booking.event.model,
+        group => group,
+    }
+}
+
 /// Everybody whom the call is booked on.
 fn owners(booking: &Booking) -> Vec<Owner> {
     let event = &booking.event;
@@ -88,13 +101,12 @@ fn owners(booking: &Booking) -> Vec<Owner> {
         (None, true) => MASTER_KEY_OWNER.to_owned(),
         (None, false) => String::new(),
     };
-    let model = if event.model_group.is_empty() { &event.model } else { &event.model_group };
     let single = [
         ("customer", event.end_user.clone()),
         ("key", key),
-        ("model", model.clone()),
+        ("model", group(booking).to_owned()),
         ("organization", event.organization_id.clone()),
-        ("proxy", PROXY_OWNER.to_owned()),
+        ("proxy", spend::PROXY.to_owned()),
         ("team", event.team_id.clone()),
         ("user", event.user_id.clone()),
     ];

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::book;
 use super::event::{self, Arrived, Booking, Poison};
+use super::receipt;
 
 /// Events in one transaction.
 const PIECE: usize = 1_000;
@@ -32,7 +33,11 @@ pub(super) struct Outcome {
 pub(super) struct NotNow(#[from] sqlx::Error);
 
 /// Books a batch. Sent again, it changes nothing.
-pub(super) async fn take_in(db: &PgPool, data_plane_id: &str, events: Vec<Arrived>) -> Result<Outcome, NotNow> {
+pub(super) async fn take_in(
+    db: &PgPool,
+    data_plane_id: &str,
+    events: Vec<Arrived>,
+) -> Result<(Outcome, Vec<pb::Total>), NotNow> {
     let mut outcome = Outcome::default();
     let mut bookings = Vec::with_capacity(events.len());
     for event in events {
@@ -80,7 +85,7 @@ pub(super) async fn take_in(db: &PgPool, data_plane_id: &str, events: Vec<Arrive
             },
         }
     }
-    Ok(outcome)
+    Ok((outcome, receipt::totals(db, &bookings).await?))
 }
 
 async fn with_retries(db: &PgPool, data_plane_id: &str, piece: &[Booking]) -> sqlx::Result<usize> {

@@ -20,6 +20,7 @@ pub(super) async fn book(db: &PgPool, data_plane_id: &str, bookings: &[Booking])
     let inserted: HashSet<Uuid> = insert(&mut tx, data_plane_id, bookings).await?.into_iter().collect();
     let totals = Totals::of(bookings.iter().filter(|booking| inserted.contains(&booking.id)));
     add_to_days(&mut tx, &totals).await?;
+    add_to_accounts(&mut tx, &totals).await?;
     add_to_owners(&mut tx, &totals).await?;
     tx.commit().await?;
     Ok(inserted.len())
@@ -141,6 +142,43 @@ async fn add_to_days(db: &mut PgConnection, totals: &Totals) -> sqlx::Result<()>
     Ok(())
 }
 
+/// Adds to the accounts of single windows and models. Of the accounts of models, the one with the whole name counts; where
+/// there is none, that of what follows the last `/` of it. They are locked in one order, which `set` alone does not promise.
+async fn add_to_accounts(db: &mut PgConnection, totals: &Totals) -> sqlx::Result<()> {
+    let keys = totals.of_models.keys();
+    let kinds: Vec<&str> = keys.clone().map(|key| key.0).collect();
+    let owners: Vec<&str> = keys.clone().map(|key| key.1.as_str()).collect();
+    let models: Vec<&str> = keys.map(|key| key.2.as_str()).collect();
+    let costs: Vec<i64> = totals.of_models.values().copied().collect();
+    sqlx::query!(
+        "with added as (
+             select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) as a (kind, owner_id, model, cost)
+         ), sums as (
+             select t.kind, t.owner_id, t.scope, sum(a.cost)::bigint as cost
+             from added a join spend_totals t on t.kind = a.kind and t.owner_id = a.owner_id and t.scope <> ''
+             where t.model is null or t.model = a.model or (
+                 t.model = regexp_replace(a.model, '^.*/', '') and not exists (
+                     select from spend_totals whole
+                     where whole.kind = t.kind and whole.owner_id = t.owner_id and whole.model = a.model))
+             group by t.kind, t.owner_id, t.scope
+         ), locked as (
+             select t.kind, t.owner_id, t.scope, sums.cost from spend_totals t join sums using (kind, owner_id, scope)
+             order by t.kind, t.owner_id, t.scope for update of t
+         )
+         update spend_totals t set
+             cost_nano_usd = t.cost_nano_usd + locked.cost, total_nano_usd = t.total_nano_usd + locked.cost,
+             version = t.version + 1, told_in = pg_current_xact_id()
+         from locked where t.kind = locked.kind and t.owner_id = locked.owner_id and t.scope = locked.scope",
+        &kinds as &[&str],
+        &owners as &[&str],
+        &models as &[&str],
+        &costs,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Comes last: everybody's batches meet in the row of the whole proxy, which stays locked until the commit.
 async fn add_to_owners(db: &mut PgConnection, totals: &Totals) -> sqlx::Result<()> {
     let kinds: Vec<&str> = totals.of_owners.keys().map(|owner| owner.0).collect();
@@ -152,14 +190,16 @@ async fn add_to_owners(db: &mut PgConnection, totals: &Totals) -> sqlx::Result<(
          select kind, owner_id, cost, cost, prompt, completion, calls, unpriced, last_used_at
          from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
              $8::timestamptz[]) as added (kind, owner_id, cost, prompt, completion, calls, unpriced, last_used_at)
-         on conflict (kind, owner_id) do update set
+         on conflict (kind, owner_id, scope) do update set
              cost_nano_usd = known.cost_nano_usd + excluded.cost_nano_usd,
              total_nano_usd = known.total_nano_usd + excluded.total_nano_usd,
              prompt_tokens = known.prompt_tokens + excluded.prompt_tokens,
              completion_tokens = known.completion_tokens + excluded.completion_tokens,
              calls = known.calls + excluded.calls,
              unknown_price_calls = known.unknown_price_calls + excluded.unknown_price_calls,
-             last_used_at = greatest(known.last_used_at, excluded.last_used_at)",
+             last_used_at = greatest(known.last_used_at, excluded.last_used_at),
+             version = known.version + known.budgeted::int,
+             told_in = case when known.budgeted then pg_current_xact_id() else known.told_in end",
         &kinds as &[&str],
         &owners as &[&str],
         &sums.cost_nano_usd,

@@ -61,7 +61,7 @@ impl Intake {
     pub(crate) async fn take_in(&self, batch: pb::UsageBatch) -> pb::UsageReceipt {
         let sequence = batch.sequence;
         match self.book(batch).await {
-            Ok(outcome) => {
+            Ok((outcome, totals)) => {
                 count(&outcome);
                 pb::UsageReceipt {
                     sequence,
@@ -70,6 +70,7 @@ impl Intake {
                     known: to_u32(outcome.known),
                     dead_lettered: to_u32(outcome.dead_lettered),
                     retry_after_ms: 0,
+                    totals,
                 }
             }
             Err(error) => {
@@ -81,7 +82,7 @@ impl Intake {
         }
     }
 
-    async fn book(&self, batch: pb::UsageBatch) -> anyhow::Result<Outcome> {
+    async fn book(&self, batch: pb::UsageBatch) -> anyhow::Result<(Outcome, Vec<pb::Total>)> {
         let _turn = self.0.turns.acquire().await?;
         let events: Vec<Arrived> = batch.events.into_iter().map(Arrived::read).collect();
         let ids = events.iter().filter_map(Arrived::id);

@@ -28,7 +28,10 @@ pub(crate) use mint::{Minted, NewKey, mint};
 pub(crate) use view::{Generated, KeyView, views};
 
 use crate::audit::{Action, Entry, Noun};
+use crate::budgets::{self, Budget};
 use crate::change::Change;
+use crate::limits::LimitError;
+use crate::spend::Owner;
 
 /// A virtual key as stored. Its value is not part of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +54,6 @@ pub(crate) struct Key {
     pub(crate) max_budget: Option<NanoUsd>,
     pub(crate) soft_budget: Option<NanoUsd>,
     pub(crate) budget_duration: Option<String>,
-    pub(crate) budget_reset_at: Option<OffsetDateTime>,
     pub(crate) tpm_limit: Option<i64>,
     pub(crate) rpm_limit: Option<i64>,
     pub(crate) max_parallel_requests: Option<i64>,
@@ -64,6 +66,13 @@ pub(crate) struct Key {
     pub(crate) created_by: Option<String>,
     pub(crate) updated_at: OffsetDateTime,
     pub(crate) updated_by: Option<String>,
+}
+
+impl Key {
+    /// How much may be spent with it: of everything, by window and by model.
+    pub(crate) fn budgets(&self) -> Result<Vec<Budget>, LimitError> {
+        budgets::read(Budget::of_all(self.max_budget, self.budget_duration.as_deref()), &self.more)
+    }
 }
 
 /// The key with this hash, blocked and expired ones too.
@@ -83,7 +92,11 @@ pub(crate) async fn of_user(db: &mut PgConnection, user_id: Option<&str>, limit:
 
 /// Stores a new key as a part of a change.
 pub(crate) async fn add(change: &mut Change, key: &Key) -> Result<(), KeyError> {
+    let budgets = key.budgets()?;
     store::insert(change.db(), key).await.map_err(|error| KeyError::from_insert(error, key))?;
+    if !budgets.is_empty() {
+        budgets::keep(change.db(), Owner::Key, &key.hash.to_string(), &budgets).await?;
+    }
     change.note(Entry {
         action: Action::Created,
         noun: Noun::Key,
@@ -99,6 +112,8 @@ pub(crate) async fn remove(change: &mut Change, keys: &[Key]) -> sqlx::Result<()
     let author = change.author().clone();
     store::archive(change.db(), keys, &author).await?;
     store::delete(change.db(), keys).await?;
+    let ids: Vec<String> = keys.iter().map(|key| key.hash.to_string()).collect();
+    budgets::forget(change.db(), Owner::Key, &ids).await?;
     for key in keys {
         change.note(Entry {
             action: Action::Deleted,

@@ -7,7 +7,8 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::publish::resource::{Upsert, budget, ceilings, flag, name_map, strings};
+use crate::budgets::publish::{Extra, budgets};
+use crate::publish::resource::{Upsert, ceilings, flag, name_map, strings};
 
 /// All keys, in no order.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
@@ -16,6 +17,9 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
         r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
+                  metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
+                  nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
+                      'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
                   allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
            from keys"#,
     );
@@ -30,6 +34,9 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
         r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
+                  metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
+                  nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
+                      'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
                   allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
            from keys where hash = any($1)"#,
         &hashes,
@@ -55,6 +62,11 @@ struct Row {
     blocked: Option<bool>,
     expires_at: Option<OffsetDateTime>,
     max_budget_nano_usd: Option<i64>,
+    extra: Option<Value>,
+    extra_until: Option<Value>,
+    /// `budget_limits` and `model_max_budget`; nothing where there are none.
+    more_budgets: Option<Value>,
+    budget_duration: Option<String>,
     allowed_routes: Vec<String>,
     rpm_limit: Option<i64>,
     tpm_limit: Option<i64>,
@@ -67,6 +79,7 @@ impl Row {
     fn into_upsert(self) -> Upsert {
         let blocked = self.blocked.unwrap_or(false);
         let untouched = self.created_at == self.updated_at && !blocked;
+        let extra = Extra::read(self.extra.as_ref(), self.extra_until.as_ref());
         let key = pb::Key {
             hash: self.hash.into(),
             alias: self.alias.unwrap_or_default(),
@@ -78,12 +91,17 @@ impl Row {
             tags: strings(self.tags.as_ref()),
             blocked,
             expires_at_ms: self.expires_at.map_or(0, expiry_ms),
-            max_budget_nano_usd: budget(self.max_budget_nano_usd),
             allow_client_mock_response: flag(self.mock.as_ref()),
             masked: self.masked.unwrap_or_default(),
             config_override: self.overrides,
             allowed_routes: self.allowed_routes,
             limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
+            budgets: budgets(
+                self.max_budget_nano_usd,
+                self.budget_duration.as_deref(),
+                self.more_budgets.as_ref(),
+                extra,
+            ),
         };
         Upsert::of(pb::resource::Body::Key(key), untouched)
     }
@@ -124,6 +142,10 @@ mod tests {
             blocked,
             expires_at: None,
             max_budget_nano_usd: None,
+            extra: None,
+            extra_until: None,
+            more_budgets: None,
+            budget_duration: None,
             allowed_routes: vec![],
             rpm_limit: Some(7),
             tpm_limit: None,
@@ -136,7 +158,7 @@ mod tests {
         assert!(!row(Some(false), 1).into_upsert().untouched);
         let Some(pb::resource::Body::Key(key)) = row(None, 0).into_upsert().resource.body else { panic!("a key") };
         assert_eq!((key.tags, key.allow_client_mock_response), (vec!["a".to_owned()], true));
-        assert_eq!((key.aliases, key.max_budget_nano_usd), (BTreeMap::new(), -1));
+        assert_eq!((key.aliases, key.budgets), (BTreeMap::new(), vec![]));
         assert_eq!(key.limits, Some(pb::Ceilings { requests_per_minute: Some(7), ..pb::Ceilings::default() }));
         assert_eq!(row(None, 0).into_upsert().resource.required_features, [proto::channel::LIMITS]);
     }

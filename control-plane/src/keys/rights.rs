@@ -40,6 +40,15 @@ pub(super) fn narrow(new: &mut NewKey, actor: &Actor) -> Result<(), KeyError> {
             return Err(KeyError::AboveOwnBudget { wanted, own: most });
         }
     }
+    // Windows and budgets of models are handed on as they are: a key without them could spend more.
+    for name in ["budget_limits", "model_max_budget"] {
+        let Some(most) = own.more.get(name).filter(|most| has_members(most)) else { continue };
+        let said = new.kept.insert(name.to_owned(), most.clone());
+        refuse_if(
+            said.is_some_and(|said| has_members(&said) && said != *most),
+            &format!("another {name} than their own"),
+        )?;
+    }
     if new.models.is_empty() {
         new.models.clone_from(&own.models);
     }
@@ -85,6 +94,7 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
         (patch.soft_budget.is_said(), "soft_budget"),
         (patch.spend.is_some(), "spend"),
         (patch.kept.contains_key("budget_limits"), "budget_limits"),
+        (patch.kept.contains_key("model_max_budget"), "model_max_budget"),
         (patch.kept.contains_key("project_id"), "project_id"),
         (patch.kept.contains_key("end_user_budget_id"), "end_user_budget_id"),
         (patch.in_metadata.contains_key("throttle_on_budget_exceeded"), "throttle_on_budget_exceeded"),
@@ -159,6 +169,11 @@ fn check_metadata(wanted: &Map<String, Value>, before: Option<&Map<String, Value
         Some(name) => refuse_if(true, &format!("metadata.{name}")),
         None => Ok(()),
     }
+}
+
+fn has_members(value: &Value) -> bool {
+    value.as_array().is_some_and(|list| !list.is_empty())
+        || value.as_object().is_some_and(|members| !members.is_empty())
 }
 
 fn refuse_if(said: bool, name: &str) -> Result<(), KeyError> {

@@ -159,7 +159,7 @@ impl KeyView {
             max_budget: key.max_budget.map(NanoUsd::to_usd),
             soft_budget: key.soft_budget.map(NanoUsd::to_usd),
             budget_duration: key.budget_duration,
-            budget_reset_at: key.budget_reset_at.map(Moment),
+            budget_reset_at: total.resets_at.map(Moment),
             budget_limits: kept("budget_limits", Value::Null),
             allowed_cache_controls: key.allowed_cache_controls,
             allowed_routes: key.allowed_routes,

@@ -2,7 +2,7 @@
 //!
 //! A commit moves the revision ([`feed`]); [`watch`] notices; each connected data plane's [`session`] asks
 //! [`compose`] for the delta or the whole snapshot and pushes it, one at a time; [`fleet`] knows who holds what.
-//! Sessions come in through [`serve`]. Rows become resources in their own slices.
+//! Sessions come in through [`serve`]. Rows become resources in their own slices. What is spent of budgets goes its own way ([`totals`]).
 
 mod census;
 pub(crate) mod chunks;
@@ -22,6 +22,7 @@ mod shrink;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod watch;
 
 use std::sync::Arc;
@@ -63,6 +64,7 @@ struct Parts {
     fleet: fleet::Fleet,
     /// What the database is known to have come to; nothing before it was first read.
     reached: tokio::sync::watch::Sender<Option<Version>>,
+    totals: totals::Teller,
     hint: Notify,
     transfers: Semaphore,
     ack_within: Duration,
@@ -91,6 +93,7 @@ impl Publisher {
             shelf: shelf::Shelf::default(),
             fleet: fleet::Fleet::default(),
             reached: tokio::sync::watch::Sender::new(None),
+            totals: totals::Teller::new(),
             hint: Notify::new(),
             transfers: Semaphore::new(TRANSFERS),
             ack_within,

@@ -9,7 +9,8 @@ use sqlx::PgConnection;
 use super::feed::{self, Change, Kind};
 use super::sections;
 use super::source::{ComposeError, Source};
-use crate::models;
+use crate::spend::{self, Owner};
+use crate::{budgets, models};
 
 /// The revision that was published, if anything differed from what was resolved last.
 pub(super) async fn refresh(source: &Source) -> Result<Option<u64>, ComposeError> {
@@ -21,6 +22,8 @@ pub(super) async fn refresh(source: &Source) -> Result<Option<u64>, ComposeError
     if known.as_deref() == Some(&found[..]) {
         return Ok(None);
     }
+    let proxy: Vec<_> = sections::read(&mut tx, &source.vault).await?.proxy_budget(source).into_iter().collect();
+    budgets::keep(&mut tx, Owner::Proxy, spend::PROXY, &proxy).await?;
     sqlx::query!("update installation set published_fingerprint = $1", &found[..]).execute(&mut *tx).await?;
     // A change of settings makes every delta carry all deployments.
     let change = Change { kind: Kind::Settings, id: "settings".to_owned() };

@@ -18,13 +18,16 @@ pub(crate) struct Upsert {
 impl Upsert {
     /// A resource with the features that a data plane must have to serve it.
     pub(crate) fn of(body: Body, untouched: bool) -> Self {
-        let has_limits = match &body {
-            Body::Key(key) => key.limits.is_some(),
-            Body::Team(team) => team.limits.is_some(),
-            Body::User(user) => user.limits.is_some(),
-            Body::Deployment(_) | Body::Settings(_) => false,
+        let (limits, budgets) = match &body {
+            Body::Key(key) => (key.limits.is_some(), !key.budgets.is_empty()),
+            Body::Team(team) => (team.limits.is_some(), !team.budgets.is_empty()),
+            Body::User(user) => (user.limits.is_some(), !user.budgets.is_empty()),
+            Body::Settings(settings) => (false, !settings.proxy_budgets.is_empty()),
+            Body::Deployment(_) => (false, false),
         };
-        let required_features = has_limits.then(|| proto::channel::LIMITS.to_owned()).into_iter().collect();
+        let needed = [(limits, proto::channel::LIMITS), (budgets, proto::channel::BUDGETS)];
+        let required_features = needed.into_iter().filter(|(is_needed, _)| *is_needed);
+        let required_features = required_features.map(|(_, feature)| feature.to_owned()).collect();
         Self { resource: pb::Resource { required_features, body: Some(body) }, untouched }
     }
 }
@@ -50,11 +53,6 @@ pub(crate) fn ceilings(requests: Option<i64>, tokens: Option<i64>, at_once: Opti
         at_once: limit(at_once),
     };
     (ceilings != pb::Ceilings::default()).then_some(ceilings)
-}
-
-/// A budget in nano-dollars as the contract writes it: -1 for none.
-pub(crate) fn budget(nano_usd: Option<i64>) -> i64 {
-    nano_usd.map_or(-1, |nanos| nanos.max(0))
 }
 
 /// The text members of an array; anything else counts as none.

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 
 use litellm_config::reference::{Value as Text, resolve_all};
+use proto::NanoUsd;
 use proto::v1 as pb;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
 use super::resource::flag;
 use super::source::{ComposeError, Environment, Source};
+use crate::budgets::{Budget, publish};
+use crate::keys::duration::Span;
 use crate::vault::Vault;
 
 /// LiteLLM retries a failed call twice where nothing is said.
@@ -96,7 +99,23 @@ impl Sections {
             deny_unknown_price: text(&general("on_unknown_price")).as_deref() == Some("deny"),
             default_chat_model: text(&general("completion_model")).unwrap_or_default(),
             forward_client_headers: flag(Some(&general("forward_client_headers_to_llm_api"))),
+            proxy_budgets: self.proxy_budget(source).and_then(publish::budget).into_iter().collect(),
+            budget_exceeded_status: whole(&litellm("budget_exceeded_status_code"))
+                .or_else(|| whole(&general("budget_exceeded_status_code")))
+                .filter(|status| (400..600).contains(status))
+                .unwrap_or(0),
+            user_budgets_of_team_keys: flag(Some(&general("apply_user_budget_to_team_keys"))),
+            strict_budgets: flag(Some(&general("strict_budgets"))),
+            reserve_output_tokens: whole(&general("reserve_output_tokens")).unwrap_or(0).into(),
         }
+    }
+
+    /// How much everybody together may spend. LiteLLM takes 0 for no budget.
+    pub(super) fn proxy_budget(&self, source: &Source) -> Option<Budget> {
+        let litellm = |name: &str| self.value(source, self.litellm.get(name));
+        let most = number(&litellm("max_budget")).filter(|most| *most > 0.0).and_then(NanoUsd::from_usd);
+        let window = text(&litellm("budget_duration")).filter(|window| Span::check_window(window).is_ok());
+        most.and_then(|most| Budget::of_all(Some(most), window.as_deref()))
     }
 
     /// The member with its reference resolved; null where there is none or it does not resolve.

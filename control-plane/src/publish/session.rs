@@ -10,7 +10,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use pb::from_control_plane::Message as Down;
 use pb::from_data_plane::Message as Up;
-use proto::channel::PROTOCOLS;
+use proto::channel::{BUDGETS, PROTOCOLS};
 use proto::v1 as pb;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -21,6 +21,7 @@ use super::cut::Cut;
 use super::fleet::Seat;
 use super::shelf::Update;
 use super::shrink::{Shrunk, is_explained};
+use super::totals::{Listening, Teller};
 use super::{Publisher, Version, paths};
 
 pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -104,6 +105,7 @@ where
         confirm_shrink: false,
         confirmations: publisher.0.confirmations.subscribe(),
         planes: publisher.0.planes.subscribe(),
+        totals: hello.features.iter().any(|feature| feature == BUDGETS).then(|| publisher.0.totals.listen()),
         heard_at: Instant::now(),
     };
     session.send(Down::Welcome(welcome(protocol, current))).await?;
@@ -138,6 +140,8 @@ struct Session {
     confirm_shrink: bool,
     confirmations: watch::Receiver<u64>,
     planes: watch::Receiver<Option<u32>>,
+    /// None where the data plane knows no budgets.
+    totals: Option<Listening>,
     heard_at: Instant,
 }
 
@@ -193,6 +197,10 @@ impl Session {
                         return cut;
                     },
                     Err(_closed) => return Cut::Stopping,
+                },
+                totals = Listening::next(&mut self.totals) => if let Some(totals) = totals
+                    && let Err(cut) = self.send(Down::Totals(pb::Totals::clone(&totals))).await {
+                    return cut;
                 },
                 () = sleep_until(deadline) => if let Some(cut) = self.overdue() {
                     return cut;
@@ -300,6 +308,11 @@ impl Session {
             return Ok(());
         }
         let parts = self.publisher.0.clone();
+        if let Err(error) = self.tell_totals().await? {
+            tracing::warn!(data_plane = self.seat.id(), %error, "what is spent of budgets cannot be read");
+            self.pause = Some(Pause { at: reached, until: Instant::now() + RETRY_DATABASE });
+            return Ok(());
+        }
         let to = match parts.shelf.update(&parts.source, self.held, self.newest, &self.reached).await {
             Ok(Update::Nothing) => {
                 self.pause = None;
@@ -344,6 +357,39 @@ impl Session {
         self.heard_at = Instant::now();
         self.outstanding = Some(Outstanding { to, until: Instant::now() + parts.ack_within });
         Ok(())
+    }
+
+    /// Tells what is spent of budgets: an update may bring keys that it is about. The inner error is the database's.
+    async fn tell_totals(&mut self) -> Result<sqlx::Result<()>, Cut> {
+        loop {
+            let Some(listening) = &mut self.totals else { return Ok(Ok(())) };
+            if !listening.has_all {
+                listening.has_all = true;
+                if let Err(error) = self.tell_all_totals().await? {
+                    self.totals.iter_mut().for_each(|listening| listening.has_all = false);
+                    return Ok(Err(error));
+                }
+            } else if let Some(totals) = listening.waiting() {
+                self.send(Down::Totals(pb::Totals::clone(&totals))).await?;
+            } else if listening.has_all {
+                return Ok(Ok(()));
+            }
+        }
+    }
+
+    async fn tell_all_totals(&self) -> Result<sqlx::Result<()>, Cut> {
+        let mut db = match self.publisher.0.source.db.acquire().await {
+            Ok(db) => db,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut all = std::pin::pin!(Teller::all(&mut db));
+        while let Some(totals) = all.next().await {
+            match totals {
+                Ok(totals) => self.send(Down::Totals(totals)).await?,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Asks the change log why so much is gone, once per refusal.

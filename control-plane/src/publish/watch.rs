@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgListener;
 use tokio::time::{Instant, sleep, sleep_until};
+use uuid::Uuid;
 
 use super::{Parts, Version, feed};
 
@@ -26,7 +27,7 @@ async fn poll(parts: &Parts) {
     let mut reachable = true;
     loop {
         let next_poll = Instant::now() + POLL;
-        match feed::current(&parts.source.db).await {
+        match look(parts).await {
             Ok((epoch, revision)) => {
                 let reached = Version { epoch, revision };
                 let moved = parts.reached.send_if_modified(|known| known.replace(reached) != Some(reached));
@@ -51,6 +52,13 @@ async fn poll(parts: &Parts) {
             () = sleep_until(next_poll) => {}
         }
     }
+}
+
+/// The revision, after everybody was told of what was spent before it.
+async fn look(parts: &Parts) -> sqlx::Result<(Uuid, u64)> {
+    let current = feed::current(&parts.source.db).await?;
+    parts.totals.look(&parts.source.db).await?;
+    Ok(current)
 }
 
 /// Turns notifications into hints. Without a connection there are none, and the poll goes on.

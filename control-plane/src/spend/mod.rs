@@ -24,14 +24,18 @@ pub(crate) enum Owner {
     Key,
     Team,
     User,
+    /// Everybody together: the one with the id [`PROXY`].
+    Proxy,
 }
 
 impl Owner {
-    fn kind(self) -> &'static str {
+    /// As `spend_totals` names it.
+    pub(crate) fn kind(self) -> &'static str {
         match self {
             Self::Key => "key",
             Self::Team => "team",
             Self::User => "user",
+            Self::Proxy => "proxy",
         }
     }
 }
@@ -43,7 +47,12 @@ pub(crate) struct Total {
     pub(crate) window: NanoUsd,
     pub(crate) ever: NanoUsd,
     pub(crate) last_used_at: Option<OffsetDateTime>,
+    /// When the window ends. None: never.
+    pub(crate) resets_at: Option<OffsetDateTime>,
 }
+
+/// The id of everybody together.
+pub(crate) const PROXY: &str = "proxy";
 
 /// What each of these owners spent; who spent nothing is not there.
 pub(crate) async fn totals(
@@ -61,9 +70,4 @@ pub(crate) async fn totals(
 pub(crate) async fn total(db: &mut PgConnection, owner: Owner, id: &str) -> sqlx::Result<Total> {
     let totals = store::totals(db, owner.kind(), &[id.to_owned()]).await?;
     Ok(totals.into_values().next().unwrap_or_default())
-}
-
-/// Sets what an owner spent in the current window of their budget.
-pub(crate) async fn set_window(db: &mut PgConnection, owner: Owner, id: &str, spent: NanoUsd) -> sqlx::Result<()> {
-    store::set_window(db, owner.kind(), id, spent.nanos()).await
 }

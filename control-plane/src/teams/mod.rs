@@ -22,7 +22,10 @@ pub(crate) use roster::{Member, MemberRole, Standing, member_from};
 pub(crate) use view::{TeamView, views};
 
 use crate::audit::{Entry, Noun};
+use crate::budgets::{self, Budget};
 use crate::change::Change;
+use crate::limits::LimitError;
+use crate::spend::Owner;
 
 /// The team that LiteLLM's admin pages keep their sessions under. Never a real one.
 pub(crate) const RESERVED_ID: &str = "litellm-dashboard";
@@ -41,7 +44,6 @@ pub(crate) struct Team {
     pub(crate) max_budget: Option<NanoUsd>,
     pub(crate) soft_budget: Option<NanoUsd>,
     pub(crate) budget_duration: Option<String>,
-    pub(crate) budget_reset_at: Option<OffsetDateTime>,
     pub(crate) tpm_limit: Option<i64>,
     pub(crate) rpm_limit: Option<i64>,
     pub(crate) max_parallel_requests: Option<i64>,
@@ -109,6 +111,24 @@ pub(crate) async fn dismiss(change: &mut Change, user_ids: &[String], now: Offse
         note_update(change, &before, &team);
     }
     Ok(())
+}
+
+impl Team {
+    /// How much may be spent: of everything, by window and by model.
+    fn budgets(&self) -> Result<Vec<Budget>, LimitError> {
+        budgets::read(Budget::of_all(self.max_budget, self.budget_duration.as_deref()), &self.more)
+    }
+
+    /// Makes the accounts those of the budgets, where these differ from what they were.
+    async fn keep_budgets(&self, change: &mut Change, before: Option<&Self>) -> Result<(), TeamError> {
+        let now = self.budgets()?;
+        // Those of old rows may be such as nobody could set today.
+        let was = before.map_or(Some(Vec::new()), |before| before.budgets().ok());
+        if was.as_ref() != Some(&now) {
+            budgets::keep(change.db(), Owner::Team, &self.team_id, &now).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Notes a changed team: all of it before, and what is different after.

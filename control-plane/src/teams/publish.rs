@@ -6,14 +6,15 @@ use proto::v1 as pb;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::publish::resource::{Upsert, budget, ceilings, flag, name_map, strings};
+use crate::budgets::publish::{Extra, budgets};
+use crate::publish::resource::{Upsert, ceilings, flag, name_map, strings};
 
 /// All teams, in no order.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
     let rows = sqlx::query_as!(
         Row,
         "select team_id, alias, organization_id, models, model_aliases, metadata, blocked, max_budget_nano_usd,
-                rpm_limit, tpm_limit, max_parallel_requests
+                budget_duration, more, rpm_limit, tpm_limit, max_parallel_requests
          from teams",
     );
     rows.fetch(db).map_ok(Row::into_upsert)
@@ -24,7 +25,7 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
     let rows = sqlx::query_as!(
         Row,
         "select team_id, alias, organization_id, models, model_aliases, metadata, blocked, max_budget_nano_usd,
-                rpm_limit, tpm_limit, max_parallel_requests
+                budget_duration, more, rpm_limit, tpm_limit, max_parallel_requests
          from teams where team_id = any($1)",
         ids,
     )
@@ -42,6 +43,8 @@ struct Row {
     metadata: Value,
     blocked: bool,
     max_budget_nano_usd: Option<i64>,
+    budget_duration: Option<String>,
+    more: Value,
     rpm_limit: Option<i64>,
     tpm_limit: Option<i64>,
     max_parallel_requests: Option<i64>,
@@ -58,9 +61,14 @@ impl Row {
             model_aliases: name_map(&self.model_aliases),
             tags: strings(self.metadata.get("tags")),
             blocked: self.blocked,
-            max_budget_nano_usd: budget(self.max_budget_nano_usd),
             allow_client_mock_response: flag(self.metadata.get("allow_client_mock_response")),
             limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
+            budgets: budgets(
+                self.max_budget_nano_usd,
+                self.budget_duration.as_deref(),
+                Some(&self.more),
+                Extra::default(),
+            ),
         };
         Upsert::of(pb::resource::Body::Team(team), false)
     }

@@ -14,7 +14,7 @@ macro_rules! select_teams {
         sqlx::query_as!(
             Row,
             "select team_id, alias, organization_id, members as \"members: Json<Vec<Member>>\", models, model_aliases,
-                    metadata, blocked, max_budget_nano_usd, soft_budget_nano_usd, budget_duration, budget_reset_at,
+                    metadata, blocked, max_budget_nano_usd, soft_budget_nano_usd, budget_duration,
                     tpm_limit, rpm_limit, max_parallel_requests, more, created_at, updated_at
              from teams "
                 + $which
@@ -66,9 +66,9 @@ pub(super) async fn insert(db: &mut PgConnection, team: &Team) -> sqlx::Result<(
     sqlx::query!(
         "insert into teams
              (team_id, alias, organization_id, members, models, model_aliases, metadata, blocked, max_budget_nano_usd,
-              soft_budget_nano_usd, budget_duration, budget_reset_at, tpm_limit, rpm_limit, max_parallel_requests, more,
+              soft_budget_nano_usd, budget_duration, tpm_limit, rpm_limit, max_parallel_requests, more,
               created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         team.team_id,
         team.alias.as_deref(),
         team.organization_id.as_deref(),
@@ -80,7 +80,6 @@ pub(super) async fn insert(db: &mut PgConnection, team: &Team) -> sqlx::Result<(
         team.max_budget.map(NanoUsd::nanos),
         team.soft_budget.map(NanoUsd::nanos),
         team.budget_duration.as_deref(),
-        team.budget_reset_at,
         team.tpm_limit,
         team.rpm_limit,
         team.max_parallel_requests,
@@ -99,8 +98,8 @@ pub(super) async fn update(db: &mut PgConnection, team: &Team) -> sqlx::Result<(
         "update teams set
              alias = $2, organization_id = $3, members = $4, models = $5, model_aliases = $6, metadata = $7,
              blocked = $8, max_budget_nano_usd = $9, soft_budget_nano_usd = $10, budget_duration = $11,
-             budget_reset_at = $12, tpm_limit = $13, rpm_limit = $14, max_parallel_requests = $15, more = $16,
-             updated_at = $17
+             tpm_limit = $12, rpm_limit = $13, max_parallel_requests = $14, more = $15,
+             updated_at = $16
          where team_id = $1",
         team.team_id,
         team.alias.as_deref(),
@@ -113,7 +112,6 @@ pub(super) async fn update(db: &mut PgConnection, team: &Team) -> sqlx::Result<(
         team.max_budget.map(NanoUsd::nanos),
         team.soft_budget.map(NanoUsd::nanos),
         team.budget_duration.as_deref(),
-        team.budget_reset_at,
         team.tpm_limit,
         team.rpm_limit,
         team.max_parallel_requests,
@@ -144,7 +142,6 @@ struct Row {
     max_budget_nano_usd: Option<i64>,
     soft_budget_nano_usd: Option<i64>,
     budget_duration: Option<String>,
-    budget_reset_at: Option<OffsetDateTime>,
     tpm_limit: Option<i64>,
     rpm_limit: Option<i64>,
     max_parallel_requests: Option<i64>,
@@ -167,7 +164,6 @@ impl From<Row> for Team {
             max_budget: row.max_budget_nano_usd.map(NanoUsd::from_nanos),
             soft_budget: row.soft_budget_nano_usd.map(NanoUsd::from_nanos),
             budget_duration: row.budget_duration,
-            budget_reset_at: row.budget_reset_at,
             tpm_limit: row.tpm_limit,
             rpm_limit: row.rpm_limit,
             max_parallel_requests: row.max_parallel_requests,

@@ -109,7 +109,7 @@ impl TeamView {
             tpd_limit: kept("tpd_limit", Value::Null),
             max_parallel_requests: team.max_parallel_requests,
             budget_duration: team.budget_duration,
-            budget_reset_at: team.budget_reset_at.map(Moment),
+            budget_reset_at: total.resets_at.map(Moment),
             budget_limits: kept("budget_limits", Value::Null),
             blocked: team.blocked,
             model_spend: Map::new(),

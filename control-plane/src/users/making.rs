@@ -132,7 +132,6 @@ pub(super) fn make(new: NewUser, now: OffsetDateTime) -> Result<User, UserError>
         metadata: new.metadata,
         max_budget: limits::usd("max_budget", new.max_budget)?,
         budget_duration: limits::window(new.budget_duration)?,
-        budget_reset_at: None,
         tpm_limit: limits::limit("tpm_limit", new.tpm_limit)?,
         rpm_limit: limits::limit("rpm_limit", new.rpm_limit)?,
         max_parallel_requests: limits::limit("max_parallel_requests", new.max_parallel_requests)?,

@@ -20,7 +20,10 @@ pub(crate) use error::UserError;
 pub(crate) use view::UserView;
 
 use crate::audit::{Action, Entry, Noun};
+use crate::budgets::{self, Budget};
 use crate::change::Change;
+use crate::limits::LimitError;
+use crate::spend::Owner;
 use crate::teams::Member;
 
 /// A user as stored.
@@ -37,7 +40,6 @@ pub(crate) struct User {
     pub(crate) metadata: Map<String, Value>,
     pub(crate) max_budget: Option<NanoUsd>,
     pub(crate) budget_duration: Option<String>,
-    pub(crate) budget_reset_at: Option<OffsetDateTime>,
     pub(crate) tpm_limit: Option<i64>,
     pub(crate) rpm_limit: Option<i64>,
     pub(crate) max_parallel_requests: Option<i64>,
@@ -135,6 +137,7 @@ pub(crate) async fn leave(db: &mut PgConnection, team_ids: &[String]) -> sqlx::R
 /// Stores a new user as a part of a change.
 async fn add(change: &mut Change, user: &User) -> Result<(), UserError> {
     store::insert(change.db(), user).await.map_err(|error| UserError::from_insert(error, user))?;
+    user.keep_budgets(change, None).await?;
     change.note(Entry {
         action: Action::Created,
         noun: Noun::User,
@@ -143,6 +146,24 @@ async fn add(change: &mut Change, user: &User) -> Result<(), UserError> {
         after: Some(view::for_audit(user)),
     });
     Ok(())
+}
+
+impl User {
+    /// How much may be spent: of everything, by window and by model.
+    fn budgets(&self) -> Result<Vec<Budget>, LimitError> {
+        budgets::read(Budget::of_all(self.max_budget, self.budget_duration.as_deref()), &self.more)
+    }
+
+    /// Makes the accounts those of the budgets, where these differ from what they were.
+    async fn keep_budgets(&self, change: &mut Change, before: Option<&Self>) -> Result<(), UserError> {
+        let now = self.budgets()?;
+        // Those of old rows may be such as nobody could set today.
+        let was = before.map_or(Some(Vec::new()), |before| before.budgets().ok());
+        if was.as_ref() != Some(&now) {
+            budgets::keep(change.db(), Owner::User, &self.user_id, &now).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Notes a changed user: all of them before, and what is different after.
@@ -174,7 +195,6 @@ impl User {
             metadata: Map::new(),
             max_budget: None,
             budget_duration: None,
-            budget_reset_at: None,
             tpm_limit: None,
             rpm_limit: None,
             max_parallel_requests: None,

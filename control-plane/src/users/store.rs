@@ -13,7 +13,7 @@ macro_rules! select_users {
         sqlx::query_as!(
             Row,
             "select user_id, email, alias, role, team_id, organization_id, teams, models, metadata, max_budget_nano_usd,
-                    budget_duration, budget_reset_at, tpm_limit, rpm_limit, max_parallel_requests, more, created_at,
+                    budget_duration, tpm_limit, rpm_limit, max_parallel_requests, more, created_at,
                     updated_at
              from users "
                 + $which
@@ -60,9 +60,9 @@ pub(super) async fn insert(db: &mut PgConnection, user: &User) -> sqlx::Result<(
     sqlx::query!(
         "insert into users
              (user_id, email, alias, role, team_id, organization_id, teams, models, metadata, max_budget_nano_usd,
-              budget_duration, budget_reset_at, tpm_limit, rpm_limit, max_parallel_requests, more, created_at,
+              budget_duration, tpm_limit, rpm_limit, max_parallel_requests, more, created_at,
               updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         user.user_id,
         user.email.as_deref(),
         user.alias.as_deref(),
@@ -74,7 +74,6 @@ pub(super) async fn insert(db: &mut PgConnection, user: &User) -> sqlx::Result<(
         Value::Object(user.metadata.clone()),
         user.max_budget.map(NanoUsd::nanos),
         user.budget_duration.as_deref(),
-        user.budget_reset_at,
         user.tpm_limit,
         user.rpm_limit,
         user.max_parallel_requests,
@@ -184,7 +183,6 @@ struct Row {
     metadata: Value,
     max_budget_nano_usd: Option<i64>,
     budget_duration: Option<String>,
-    budget_reset_at: Option<OffsetDateTime>,
     tpm_limit: Option<i64>,
     rpm_limit: Option<i64>,
     max_parallel_requests: Option<i64>,
@@ -207,7 +205,6 @@ impl From<Row> for User {
             metadata: members(row.metadata),
             max_budget: row.max_budget_nano_usd.map(NanoUsd::from_nanos),
             budget_duration: row.budget_duration,
-            budget_reset_at: row.budget_reset_at,
             tpm_limit: row.tpm_limit,
             rpm_limit: row.rpm_limit,
             max_parallel_requests: row.max_parallel_requests,

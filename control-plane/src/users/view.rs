@@ -73,7 +73,7 @@ impl UserView {
             tpm_limit: user.tpm_limit,
             rpm_limit: user.rpm_limit,
             budget_duration: user.budget_duration,
-            budget_reset_at: user.budget_reset_at.map(Moment),
+            budget_reset_at: total.resets_at.map(Moment),
             allowed_cache_controls: kept("allowed_cache_controls", Value::Array(Vec::new())),
             policies: kept("policies", Value::Array(Vec::new())),
             metadata: user.metadata,

@@ -13,6 +13,7 @@ use prost::Message;
 use proto::v1::{self as pb, UsageEvent};
 
 use super::segment::{RecordKind, Segment};
+use crate::limits::memory::Positions;
 
 const READ_BYTES: usize = 4 << 20;
 
@@ -23,8 +24,25 @@ pub(crate) struct Leftovers {
     pub(crate) interrupted: Vec<(usize, UsageEvent)>,
 }
 
+/// Reads the spool directory, and lets `owe` have what was used and not acknowledged when the totals were last written: what
+/// `positions` do not cover, and the interrupted calls.
+pub(crate) fn leftovers_owed(
+    directory: &Path,
+    positions: &Positions,
+    owe: &mut dyn FnMut(&UsageEvent),
+) -> io::Result<Leftovers> {
+    let left = read(directory, positions, owe)?;
+    left.interrupted.iter().for_each(|(_, event)| owe(event));
+    Ok(left)
+}
+
 /// Reads the spool directory. Files that cannot be opened are set aside by name and said, never fatal.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn leftovers(directory: &Path) -> io::Result<Leftovers> {
+    leftovers_owed(directory, &Positions::new(), &mut |_| {})
+}
+
+fn read(directory: &Path, positions: &Positions, owe: &mut dyn FnMut(&UsageEvent)) -> io::Result<Leftovers> {
     let mut paths: Vec<_> = std::fs::read_dir(directory)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
@@ -39,7 +57,12 @@ pub(crate) fn leftovers(directory: &Path) -> io::Result<Leftovers> {
     }
     let mut found = Found::default();
     for (index, segment) in segments.iter().enumerate() {
-        scan(segment, index, &mut found)?;
+        let acknowledged = positions.get(&segment.name()).copied().unwrap_or(0);
+        scan(segment, index, &mut found, &mut |end, event| {
+            if end > acknowledged {
+                owe(event)
+            }
+        })?;
     }
     let mut interrupted: Vec<_> = found.open.into_values().collect();
     interrupted.sort_by(|(_, a), (_, b)| a.event_id.cmp(&b.event_id));
@@ -57,7 +80,12 @@ struct Found {
     closed: HashSet<Vec<u8>>,
 }
 
-fn scan(segment: &Segment, index: usize, found: &mut Found) -> io::Result<()> {
+fn scan(
+    segment: &Segment,
+    index: usize,
+    found: &mut Found,
+    closed: &mut dyn FnMut(u64, &UsageEvent),
+) -> io::Result<()> {
     let mut offset = 0;
     loop {
         let stretch = segment.read(offset, READ_BYTES)?;
@@ -76,6 +104,7 @@ fn scan(segment: &Segment, index: usize, found: &mut Found) -> io::Result<()> {
                     found.open.entry(id).or_insert((index, event));
                 }
                 RecordKind::Closing => {
+                    closed(record.end, &event);
                     if found.open.remove(&id).is_none() {
                         found.closed.insert(id);
                     }
@@ -119,6 +148,27 @@ mod tests {
         let ids: Vec<u8> = left.interrupted.iter().map(|(_, event)| event.event_id[0]).collect();
         assert_eq!(ids, [2]);
         assert_eq!(left.interrupted[0].1.ending(), pb::Ending::Interrupted);
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_is_owed_and_so_is_what_was_interrupted() {
+        let directory = tempfile::tempdir().unwrap();
+        let core = CoreLedger::new(Ledger::open(directory.path().to_owned(), ROOM, 1).unwrap(), 0);
+        for id in [1, 2] {
+            core.open(&event(id)).unwrap();
+            core.close(&event(id), Opened::OnDisk);
+        }
+        core.open(&event(3)).unwrap();
+        let owed = |positions: &Positions| {
+            let mut owed = Vec::new();
+            leftovers_owed(directory.path(), positions, &mut |event| owed.push(event.event_id[0])).unwrap();
+            owed
+        };
+        assert_eq!(owed(&Positions::new()), [1, 2, 3]);
+        let left = leftovers(directory.path()).unwrap();
+        let records = left.segments[0].read(0, 1 << 20).unwrap().records;
+        let acknowledged = [(left.segments[0].name(), records[1].end)].into_iter().collect();
+        assert_eq!(owed(&acknowledged), [2, 3]);
     }
 
     #[test]

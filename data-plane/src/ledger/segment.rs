@@ -31,6 +31,8 @@ pub(crate) enum RecordKind {
 pub(crate) struct Record {
     pub(crate) kind: RecordKind,
     pub(crate) payload: Bytes,
+    /// Where it ends in the segment.
+    pub(crate) end: u64,
 }
 
 /// A segment file and how far it is written and synced.
@@ -141,6 +143,11 @@ impl Segment {
         std::fs::rename(&self.path, self.path.with_extension("damaged"))
     }
 
+    /// The name of its file.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }
@@ -154,6 +161,7 @@ impl Segment {
             stretch = self.stretch(offset, MAX_RECORD_BYTES + FRAME_BYTES)?;
         }
         stretch.next += offset;
+        stretch.records.iter_mut().for_each(|record| record.end += offset);
         Ok(stretch)
     }
 
@@ -235,7 +243,7 @@ pub(crate) fn parse(bytes: &Bytes) -> Stretch {
                 continue;
             }
         };
-        stretch.records.push(Record { kind, payload: bytes.slice(body.start + 1..body.end) });
+        stretch.records.push(Record { kind, payload: bytes.slice(body.start + 1..body.end), end: body.end as u64 });
     }
     stretch.next = at as u64;
     stretch

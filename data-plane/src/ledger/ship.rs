@@ -19,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ledger;
 use super::recover::Leftovers;
-use super::segment::{RecordKind, Segment, StretchEnd};
+use super::segment::{Record, RecordKind, Segment, StretchEnd};
 use crate::control::ControlPlane;
+use crate::limits::budget::News;
+use crate::limits::memory::Memory;
 use crate::telemetry::metrics;
 
 const BATCH_EVENTS: usize = 1_000;
@@ -30,6 +32,7 @@ const BATCHES_IN_FLIGHT: usize = 4;
 const READ_AHEAD_EVENTS: usize = 10_000;
 /// Small enough that the allocator has such a piece at hand, and need not ask the system for it each time.
 const READ_BYTES: usize = 128 << 10;
+const LOOK_AT_NEWS: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_millis(100);
 const SYNC_EVERY: Duration = Duration::from_millis(50);
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
@@ -62,6 +65,7 @@ pub(crate) async fn sync(ledger: Arc<Ledger>, shutdown: CancellationToken) {
 pub(crate) struct Shipper {
     ledger: Arc<Ledger>,
     control: ControlPlane,
+    spent: Arc<Memory>,
     tails: BTreeMap<u64, Tail>,
     next_tail: u64,
     /// Live openings: which segment holds them.
@@ -85,23 +89,27 @@ struct Tail {
     segment: Arc<Segment>,
     offset: u64,
     unacknowledged: usize,
+    /// Up to here, everything is acknowledged.
+    acknowledged: u64,
     open: usize,
     /// Bytes in it could not be read: it is kept for people to look at.
     is_damaged: bool,
 }
 
-/// A closing on its way, as the spool holds it. `tail` is the segment it came from; those without one came from memory.
+/// A closing on its way, as the spool holds it. `tail` is the segment it came from, and where it ends there; those without one
+/// came from memory.
 struct Parcel {
-    tail: Option<u64>,
+    tail: Option<(u64, u64)>,
     event: Bytes,
 }
 
 impl Shipper {
     /// Takes over what an earlier process left: its openings are known, its closings are read again.
-    pub(crate) fn new(ledger: Arc<Ledger>, control: ControlPlane, leftovers: Leftovers) -> Self {
+    pub(crate) fn new(ledger: Arc<Ledger>, control: ControlPlane, spent: Arc<Memory>, leftovers: Leftovers) -> Self {
         let mut shipper = Self {
             ledger,
             control,
+            spent,
             tails: BTreeMap::new(),
             next_tail: 0,
             open: HashMap::default(),
@@ -115,8 +123,9 @@ impl Shipper {
         }
         shipper.find_segments();
         for (index, event) in leftovers.interrupted {
-            let tail = u64::try_from(index).ok();
-            if let Some(tail) = tail.and_then(|tail| shipper.tails.get_mut(&tail)) {
+            // The end of an opening says nothing of the closings before it.
+            let tail = u64::try_from(index).ok().map(|tail| (tail, 0));
+            if let Some(tail) = tail.and_then(|(tail, _)| shipper.tails.get_mut(&tail)) {
                 tail.unacknowledged += 1;
             }
             metrics::ending(pb::Ending::Interrupted);
@@ -165,6 +174,9 @@ impl Shipper {
     fn leave(&mut self) {
         self.take_back();
         self.read();
+        if self.spent.has_news() {
+            self.remember();
+        }
         let (bytes, waiting) = (self.ledger.bytes(), self.pending.len());
         match waiting {
             0 => tracing::info!("all usage is delivered"),
@@ -212,6 +224,9 @@ impl Shipper {
             if self.in_flight.is_empty() && shutdown.is_cancelled() && self.is_drained() {
                 return Ok(());
             }
+            if self.spent.is_due() {
+                self.remember();
+            }
             let oldest = self.in_flight.front().map(|sent| sent.at);
             if oldest.is_some_and(|sent| sent.elapsed() > RECEIPT_WITHIN) {
                 return Err(tonic::Status::deadline_exceeded("no receipt came in time"));
@@ -223,6 +238,8 @@ impl Shipper {
                     tokio::select! {
                         () = ledger.work.notified() => {}
                         () = shutdown.cancelled() => {}
+                        // Others may have spent meanwhile.
+                        () = tokio::time::sleep(LOOK_AT_NEWS) => {}
                     }
                 }
                 tokio::time::sleep(LINGER).await;
@@ -267,11 +284,13 @@ impl Shipper {
         if receipt.dead_lettered > 0 {
             tracing::error!(events = receipt.dead_lettered, "the control plane put usage aside that it cannot book");
         }
-        for tail in parcels.iter().filter_map(|parcel| parcel.tail) {
+        for (tail, end) in parcels.iter().filter_map(|parcel| parcel.tail) {
             if let Some(tail) = self.tails.get_mut(&tail) {
                 tail.unacknowledged -= 1;
+                tail.acknowledged = tail.acknowledged.max(end);
             }
         }
+        self.spent.hear(&receipt.totals, News::Receipt);
         self.acknowledged = receipt.sequence;
         self.drop_delivered();
         self.measure();
@@ -281,8 +300,10 @@ impl Shipper {
     fn find_segments(&mut self) {
         for segment in self.ledger.segments() {
             if !self.tails.values().any(|tail| Arc::ptr_eq(&tail.segment, &segment)) {
-                self.tails
-                    .insert(self.next_tail, Tail { segment, offset: 0, unacknowledged: 0, open: 0, is_damaged: false });
+                self.tails.insert(
+                    self.next_tail,
+                    Tail { segment, offset: 0, unacknowledged: 0, acknowledged: 0, open: 0, is_damaged: false },
+                );
                 self.next_tail += 1;
             }
         }
@@ -337,7 +358,7 @@ impl Shipper {
         }
         for record in stretch.records {
             match event_id_of(&record.payload) {
-                Some(event_id) => self.note(id, record.kind, event_id, record.payload),
+                Some(event_id) => self.note(id, event_id, record),
                 None => self.keep_aside(id),
             }
         }
@@ -352,8 +373,8 @@ impl Shipper {
         tail.is_damaged = true;
     }
 
-    fn note(&mut self, id: u64, kind: RecordKind, event_id: EventId, event: Bytes) {
-        match kind {
+    fn note(&mut self, id: u64, event_id: EventId, record: Record) {
+        match record.kind {
             RecordKind::Opening => {
                 // Those of an earlier process were settled at the start; its segments are closed from the beginning.
                 if self.tails.get(&id).is_some_and(|tail| !self.is_leftover(&tail.segment)) {
@@ -368,7 +389,7 @@ impl Shipper {
                 if let Some(tail) = self.tails.get_mut(&id) {
                     tail.unacknowledged += 1;
                 }
-                self.pending.push_back(Parcel { tail: Some(id), event });
+                self.pending.push_back(Parcel { tail: Some((id, record.end)), event: record.payload });
             }
         }
     }
@@ -394,6 +415,10 @@ impl Shipper {
                 && tail.open == 0
         };
         let ids: Vec<u64> = self.tails.iter().filter(|(_, tail)| done(tail)).map(|(id, _)| *id).collect();
+        if !ids.is_empty() && self.spent.has_news() {
+            // What these segments held is known from the totals alone from now on.
+            self.remember();
+        }
         for id in ids {
             let Some(tail) = self.tails.remove(&id) else { continue };
             self.ledger.forget(&tail.segment);
@@ -401,6 +426,14 @@ impl Shipper {
             if let Err(error) = gone {
                 tracing::warn!(file = %tail.segment.path().display(), %error, "a delivered segment could not be removed");
             }
+        }
+    }
+
+    /// Writes what is spent of budgets, and up to where the spool has been counted into it.
+    fn remember(&self) {
+        let tails = self.tails.values().map(|tail| (tail.segment.name(), tail.acknowledged));
+        if let Err(error) = self.spent.save(tails) {
+            tracing::error!(%error, "what is spent of budgets could not be written: a start without the control plane would lack it");
         }
     }
 
@@ -448,7 +481,8 @@ mod tests {
         let ledger = Ledger::open(directory.to_owned(), Room { max_bytes, when_full }, 9).unwrap();
         let control = ControlAddresses::parse("unix:/nowhere/control.sock", None).unwrap();
         let control = ControlPlane::new(control, "dp").unwrap();
-        let shipper = Shipper::new(Arc::clone(&ledger), control, leftovers(directory).unwrap());
+        let (spent, _) = Memory::open(directory.join("spent"), Arc::default());
+        let shipper = Shipper::new(Arc::clone(&ledger), control, Arc::new(spent), leftovers(directory).unwrap());
         (shipper, CoreLedger::new(Arc::clone(&ledger), 0), ledger)
     }
 

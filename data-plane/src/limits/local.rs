@@ -2,7 +2,7 @@
 //!
 //! An owner's counter has a lock of its own; a call holds those of its owners together for as long as it takes to look and
 //! to take, always in the order of [`Owner`]. The locks around the tables are held for one look-up by calls that have
-//! limits, and there are many tables.
+//! limits or budgets, and there are many tables.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
@@ -11,10 +11,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
+use proto::v1 as pb;
 use smallvec::SmallVec;
 
-use super::window::{Second, Window};
-use super::{Ceilings, Kind, Owner, Reached};
+use super::budget::{Budgets, Large, News, Quote, Terms};
+use super::counts::{Counts, Money, Reserved};
+use super::window::Second;
+use super::{Allowance, Ceilings, Exceeded, Obstacle, Owner};
 
 const TABLES: usize = 256;
 
@@ -25,7 +28,16 @@ const TIDY_ABOVE: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Id(Owner, Box<str>);
 
-type Table = HashMap<Id, Arc<Counter>, RandomState>;
+struct Table {
+    counters: HashMap<Id, Arc<Counter>, RandomState>,
+    tidy_above: usize,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { counters: HashMap::default(), tidy_above: TIDY_ABOVE }
+    }
+}
 
 /// All counters of the process.
 pub(crate) struct Counters {
@@ -38,21 +50,36 @@ pub(crate) struct Counters {
 #[derive(Debug, Default)]
 struct Counter(Mutex<Counts>);
 
-/// Windows are made when something is first counted in them: there may be many owners, and few have both limits.
-#[derive(Debug, Default)]
-struct Counts {
-    requests: Option<Box<Window>>,
-    tokens: Option<Box<Window>>,
-    at_once: u64,
-    /// Calls that have reserved tokens and not settled yet.
-    reserving: u64,
-}
-
 /// What an owner of a call limits.
 pub(crate) struct Demand<'a> {
     pub(crate) owner: Owner,
     pub(crate) id: &'a str,
     pub(crate) ceilings: Ceilings,
+    pub(crate) budgets: Budgets<'a>,
+    /// The budgets may refuse it; otherwise it only counts against them.
+    pub(crate) is_held: bool,
+}
+
+impl<'a> Demand<'a> {
+    pub(crate) fn of(owner: Owner, id: &'a str, allowance: &'a Allowance) -> Self {
+        Self { owner, id, ceilings: allowance.ceilings, budgets: allowance.budgets(), is_held: true }
+    }
+
+    /// There is nothing to count.
+    pub(crate) fn is_none(&self) -> bool {
+        self.ceilings.is_none() && self.budgets.is_none()
+    }
+}
+
+/// What a call wants.
+pub(crate) struct Ask<'a> {
+    pub(crate) tokens: u64,
+    pub(crate) quote: Quote,
+    /// The public name.
+    pub(crate) model: &'a str,
+    pub(crate) large: Large,
+    pub(crate) now_ms: i64,
+    pub(crate) clock: fn() -> Second,
 }
 
 /// What a call took, of all of its owners. Gives its place back when dropped, and its reservation for what was used.
@@ -66,15 +93,8 @@ struct Part {
     counter: Arc<Counter>,
     /// None where tokens have no limit.
     reserved: Option<Reserved>,
+    money: Money,
     shown: Shown,
-}
-
-/// Tokens that are counted before they are used.
-#[derive(Clone, Copy)]
-struct Reserved {
-    tokens: u64,
-    /// The second that they count in.
-    at: Second,
 }
 
 /// The limits of one owner, and what the call left of them.
@@ -96,7 +116,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// From now on, limits are shared by so many data planes.
+    /// From now on, limits and budgets are shared by so many data planes.
     pub(crate) fn share_among(&self, planes: NonZeroU32) {
         self.planes.store(planes.get(), Ordering::Relaxed);
     }
@@ -105,46 +125,94 @@ impl Counters {
         NonZeroU32::new(self.planes.load(Ordering::Relaxed)).unwrap_or(NonZeroU32::MIN)
     }
 
-    /// Takes a call with so many tokens from all of `demands`, which are in the order of [`Owner`], or from none.
-    pub(crate) fn take(&self, demands: &[Demand<'_>], tokens: u64, clock: fn() -> Second) -> Result<Taken, Reached> {
+    /// Takes a call from all of `demands`, which are in the order of [`Owner`], or from none. Of several obstacles, budgets
+    /// are told before limits, as LiteLLM looks at them first.
+    pub(crate) fn take<'a>(&self, demands: &[Demand<'a>], ask: &Ask<'a>) -> Result<Taken, Obstacle> {
         debug_assert!(demands.is_sorted_by_key(|demand| demand.owner));
         let planes = self.planes();
         let counters: SmallVec<[Arc<Counter>; 3]> =
-            demands.iter().map(|demand| self.counter(demand, clock())).collect();
+            demands.iter().map(|demand| self.counter(demand.owner, demand.id, (ask.clock)())).collect();
         let mut held: SmallVec<[MutexGuard<'_, Counts>; 3]> = counters.iter().map(|counter| counter.lock()).collect();
         // Looked at only now: who waited for a counter would count in a second that is over.
-        let now = clock();
+        let now = (ask.clock)();
+
+        let mut moneys: SmallVec<[Money; 3]> = SmallVec::new();
+        let mut exceeded: Option<(u8, Exceeded)> = None;
+        for (demand, counts) in demands.iter().zip(held.iter_mut()) {
+            let terms = Terms { planes, now_ms: ask.now_ms, edge: demand.owner.edge(), large: ask.large };
+            moneys.push(counts.affords(demand, ask, terms, &mut |budget, spent| {
+                let rank = Exceeded::rank(demand.owner, budget.of);
+                if exceeded.as_ref().is_none_or(|(lowest, _)| rank < *lowest) {
+                    exceeded = Some((rank, Exceeded::new(demand.owner, budget, spent)));
+                }
+            }));
+        }
+        if let Some((_, exceeded)) = exceeded {
+            return Err(Obstacle::Budget(Box::new(exceeded)));
+        }
         let mut reservations: SmallVec<[Option<u64>; 3]> = SmallVec::new();
         for (demand, counts) in demands.iter().zip(held.iter_mut()) {
             let share = demand.ceilings.share(planes);
-            let reservation = counts.admits(share, tokens, now).map_err(|refused| refused.told(demand))?;
-            reservations.push(reservation);
+            let admitted = counts.admits(share, ask.tokens, now);
+            reservations.push(admitted.map_err(|refused| Obstacle::Limit(refused.told(demand)))?);
         }
         let mut taken: SmallVec<[(Option<Reserved>, Shown); 3]> = SmallVec::new();
-        for ((demand, counts), tokens) in demands.iter().zip(held.iter_mut()).zip(reservations) {
-            let reserved = counts.take(tokens, now);
+        for (((demand, counts), tokens), money) in demands.iter().zip(held.iter_mut()).zip(reservations).zip(&moneys) {
+            let reserved = counts.take(tokens, money, now);
             let left = counts.left(demand.ceilings.share(planes), now);
             taken.push((reserved, Shown { owner: demand.owner, ceilings: demand.ceilings, left }));
         }
         drop(held);
-        let parts = counters.into_iter().zip(taken);
-        let parts = parts.map(|(counter, (reserved, shown))| Part { counter, reserved, shown }).collect();
-        Ok(Taken { parts, used: 0, clock })
+        let parts = counters.into_iter().zip(taken).zip(moneys);
+        let parts =
+            parts.map(|((counter, (reserved, shown)), money)| Part { counter, reserved, money, shown }).collect();
+        Ok(Taken { parts, used: 0, clock: ask.clock })
     }
 
-    fn counter(&self, demand: &Demand<'_>, now: Second) -> Arc<Counter> {
-        let id = Id(demand.owner, demand.id.into());
+    /// Takes in what the control plane says is booked of a budget.
+    pub(crate) fn is_booked(&self, total: &pb::Total, news: News, now_ms: i64, now: Second) {
+        let Some(owner) = Owner::of(total.kind()) else { return };
+        let counter = self.counter(owner, &total.id, now);
+        let mut counts = counter.lock();
+        let account = counts.account(&total.scope);
+        account.into_iter().for_each(|account| account.is_booked(total, news, self.planes(), now_ms));
+    }
+
+    /// Notes what an earlier process spent on a model and could not deliver.
+    pub(crate) fn owe(&self, owner: Owner, id: &str, model: &str, cost: i64, now: Second) {
+        self.counter(owner, id, now).lock().owe(model, cost);
+    }
+
+    /// What a restart has to know of budgets.
+    pub(crate) fn kept(&self) -> Vec<pb::Total> {
+        let mut kept = Vec::new();
+        for table in &self.tables {
+            let counters: Vec<(Id, Arc<Counter>)> = {
+                let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+                table.counters.iter().map(|(id, counter)| (id.clone(), Arc::clone(counter))).collect()
+            };
+            for (Id(owner, id), counter) in counters {
+                let of_owner = |total| pb::Total { kind: owner.kind().into(), id: id.clone().into(), ..total };
+                kept.extend(counter.lock().accounts().iter().filter_map(|account| account.kept().map(of_owner)));
+            }
+        }
+        kept
+    }
+
+    fn counter(&self, owner: Owner, id: &str, now: Second) -> Arc<Counter> {
+        let id = Id(owner, id.into());
         let table = usize::try_from(self.hasher.hash_one(&id)).unwrap_or(0) % TABLES;
         let Some(table) = self.tables.get(table) else { return Arc::default() };
         let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counter) = table.get(&id) {
+        if let Some(counter) = table.counters.get(&id) {
             return Arc::clone(counter);
         }
-        if table.len() >= TIDY_ABOVE {
+        if table.counters.len() >= table.tidy_above {
             // Nobody else holds it, and nobody can take hold of it while the table is locked.
-            table.retain(|_, counter| Arc::strong_count(counter) > 1 || !counter.lock().is_at_rest(now));
+            table.counters.retain(|_, counter| Arc::strong_count(counter) > 1 || !counter.lock().is_at_rest(now));
+            table.tidy_above = TIDY_ABOVE.max(table.counters.len() * 2);
         }
-        Arc::clone(table.entry(id).or_default())
+        Arc::clone(table.counters.entry(id).or_default())
     }
 }
 
@@ -154,91 +222,14 @@ impl Counter {
     }
 }
 
-/// A limit that is reached, before it is said whose.
-struct Refused {
-    kind: Kind,
-    left: u64,
-    wait_s: u64,
-}
-
-impl Refused {
-    fn told(self, demand: &Demand<'_>) -> Reached {
-        let Self { kind, left, wait_s } = self;
-        let limit = match kind {
-            Kind::Requests => demand.ceilings.requests_per_minute,
-            Kind::Tokens => demand.ceilings.tokens_per_minute,
-            Kind::AtOnce => demand.ceilings.at_once,
-        };
-        Reached { owner: demand.owner, kind, limit: limit.unwrap_or(0), left, wait_s }
-    }
-}
-
-impl Counts {
-    /// How many tokens the call reserves, if tokens are limited; or what is in its way.
-    fn admits(&mut self, share: Ceilings, tokens: u64, now: Second) -> Result<Option<u64>, Refused> {
-        if let Some(limit) = share.requests_per_minute {
-            let requests = window(&mut self.requests, now);
-            let left = limit.saturating_sub(requests.sum(now));
-            if left == 0 {
-                return Err(Refused { kind: Kind::Requests, left, wait_s: requests.wait(now, 1, limit) });
-            }
-        }
-        if let Some(limit) = share.at_once
-            && self.at_once >= limit
-        {
-            // A place is free when a call ends, and nobody knows when that is.
-            return Err(Refused { kind: Kind::AtOnce, left: 0, wait_s: 1 });
-        }
-        let Some(limit) = share.tokens_per_minute else { return Ok(None) };
-        let counted = window(&mut self.tokens, now);
-        let left = limit.saturating_sub(counted.sum(now));
-        if tokens <= left {
-            return Ok(Some(tokens));
-        }
-        // A call that wants more than there ever is would never be served: alone, it takes what is left.
-        if tokens > limit && left > 0 && self.reserving == 0 {
-            return Ok(Some(left));
-        }
-        Err(Refused { kind: Kind::Tokens, left, wait_s: counted.wait(now, tokens.min(limit), limit) })
-    }
-
-    fn take(&mut self, tokens: Option<u64>, now: Second) -> Option<Reserved> {
-        if let Some(requests) = &mut self.requests {
-            requests.add(now, 1);
-        }
-        self.at_once += 1;
-        let tokens = tokens?;
-        self.reserving += 1;
-        let at = window(&mut self.tokens, now).add(now, tokens);
-        Some(Reserved { tokens, at })
-    }
-
-    fn left(&mut self, share: Ceilings, now: Second) -> Ceilings {
-        let (requests, tokens) = (sum(&mut self.requests, now), sum(&mut self.tokens, now));
-        Ceilings {
-            requests_per_minute: share.requests_per_minute.map(|limit| limit.saturating_sub(requests)),
-            tokens_per_minute: share.tokens_per_minute.map(|limit| limit.saturating_sub(tokens)),
-            at_once: share.at_once.map(|limit| limit.saturating_sub(self.at_once)),
-        }
-    }
-
-    fn is_at_rest(&mut self, now: Second) -> bool {
-        self.at_once == 0 && sum(&mut self.requests, now) == 0 && sum(&mut self.tokens, now) == 0
-    }
-}
-
-fn window(slot: &mut Option<Box<Window>>, now: Second) -> &mut Window {
-    slot.get_or_insert_with(|| Box::new(Window::new(now)))
-}
-
-fn sum(slot: &mut Option<Box<Window>>, now: Second) -> u64 {
-    slot.as_mut().map_or(0, |window| window.sum(now))
-}
-
 impl Taken {
-    /// The call, or one of its tries, used so many tokens.
-    pub(crate) fn use_tokens(&mut self, tokens: u64) {
+    /// The call, or one of its tries, used so many tokens and cost so much. To be said before it can be booked: what is
+    /// booked must be known to be ours.
+    pub(crate) fn spend(&mut self, tokens: u64, nano_usd: i64) {
         self.used = self.used.saturating_add(tokens);
+        for part in self.parts.iter_mut().filter(|part| !part.money.is_empty()) {
+            part.counter.lock().spend(&mut part.money, nano_usd);
+        }
     }
 
     /// The limits that the call was held against.
@@ -251,14 +242,7 @@ impl Drop for Taken {
     fn drop(&mut self) {
         let now = (self.clock)();
         for part in &self.parts {
-            let mut counts = part.counter.lock();
-            counts.at_once = counts.at_once.saturating_sub(1);
-            if let Some(Reserved { tokens, at }) = part.reserved {
-                counts.reserving = counts.reserving.saturating_sub(1);
-                let counted = window(&mut counts.tokens, now);
-                counted.take_back(now, at, tokens);
-                counted.add(now, self.used);
-            }
+            part.counter.lock().give_back(part.reserved, &part.money, self.used, now);
         }
     }
 }
@@ -268,6 +252,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::limits::{Kind, Reached};
 
     thread_local! {
         static NOW: Cell<Second> = const { Cell::new(1_000) };
@@ -282,15 +267,23 @@ mod tests {
     }
 
     fn key(ceilings: Ceilings) -> Demand<'static> {
-        Demand { owner: Owner::Key, id: "k", ceilings }
+        Demand { owner: Owner::Key, id: "k", ceilings, budgets: Budgets::default(), is_held: true }
     }
 
     fn team(ceilings: Ceilings) -> Demand<'static> {
-        Demand { owner: Owner::Team, id: "t", ceilings }
+        Demand { owner: Owner::Team, id: "t", ceilings, budgets: Budgets::default(), is_held: true }
     }
 
-    fn take(counters: &Arc<Counters>, demands: &[Demand<'_>], tokens: u64) -> Result<Taken, Reached> {
-        counters.take(demands, tokens, now)
+    fn ask(tokens: u64, nano_usd: i64) -> Ask<'static> {
+        let (quote, large) = (Quote::Nanos(nano_usd), Large::Alone);
+        Ask { tokens, quote, model: "gpt-4o", large, now_ms: 1_000, clock: now }
+    }
+
+    fn take(counters: &Arc<Counters>, demands: &[Demand<'static>], tokens: u64) -> Result<Taken, Reached> {
+        counters.take(demands, &ask(tokens, 0)).map_err(|obstacle| match obstacle {
+            Obstacle::Limit(reached) => reached,
+            Obstacle::Budget(exceeded) => panic!("{exceeded:?}"),
+        })
     }
 
     #[test]
@@ -327,7 +320,7 @@ mod tests {
         let limited = || [key(ceilings(None, Some(1_000), Some(1)))];
         let mut taken = take(&counters, &limited(), 900).unwrap();
         assert_eq!(take(&counters, &limited(), 1).err().unwrap().kind, Kind::AtOnce);
-        taken.use_tokens(300);
+        taken.spend(300, 0);
         drop(taken);
         let next = take(&counters, &limited(), 600).unwrap();
         assert_eq!(next.shown().next().unwrap().left.tokens_per_minute, Some(100));
@@ -340,7 +333,7 @@ mod tests {
         let mut large = take(&counters, &limited(), 5_000).unwrap();
         let reached = take(&counters, &limited(), 1).err().unwrap();
         assert_eq!((reached.kind, reached.left), (Kind::Tokens, 0));
-        large.use_tokens(700);
+        large.spend(700, 0);
         drop(large);
         assert!(take(&counters, &limited(), 500).is_err(), "it fits in another minute");
         let _small = take(&counters, &limited(), 100).unwrap();
@@ -359,20 +352,64 @@ mod tests {
     #[test]
     fn counters_at_rest_are_forgotten_and_others_are_not() {
         let counters = Arc::<Counters>::default();
-        let limited = ceilings(Some(1), None, None);
-        let busy = take(&counters, &[Demand { owner: Owner::User, id: "busy", ceilings: limited }], 1).unwrap();
+        fn user(id: &str) -> Demand<'_> {
+            Demand { owner: Owner::User, id, ..key(ceilings(Some(1), None, None)) }
+        }
+        let busy = counters.take(&[user("busy")], &ask(1, 0)).unwrap();
+        counters.is_booked(&total(Owner::User, "spent", 5), News::Round, 0, now());
         NOW.set(now() + 100);
         for round in 0..2 {
             for number in 0..TABLES * TIDY_ABOVE {
                 let id = format!("{round} {number}");
-                drop(take(&counters, &[Demand { owner: Owner::User, id: &id, ceilings: limited }], 1));
+                drop(counters.take(&[user(&id)], &ask(1, 0)).unwrap());
             }
             NOW.set(now() + 100);
         }
-        let kept: usize = counters.tables.iter().map(|table| table.lock().unwrap().len()).sum();
+        let kept: usize = counters.tables.iter().map(|table| table.lock().unwrap().counters.len()).sum();
         assert!(kept < TABLES * TIDY_ABOVE * 3 / 2, "{kept}");
-        let reached = counters.counter(&Demand { owner: Owner::User, id: "busy", ceilings: limited }, now());
-        assert_eq!(reached.lock().at_once, 1);
+        assert_eq!(counters.counter(Owner::User, "busy", now()).lock().at_once, 1);
+        assert_eq!(counters.kept(), [total(Owner::User, "spent", 5)]);
         drop(busy);
+    }
+
+    fn total(owner: Owner, id: &str, spent: i64) -> pb::Total {
+        let (kind, id) = (owner.kind().into(), id.to_owned());
+        pb::Total { kind, id, spent_nano_usd: spent, version: 1, ..pb::Total::default() }
+    }
+
+    #[test]
+    fn a_call_is_paid_by_all_of_its_owners_and_the_first_that_cannot_is_told_in_litellms_order() {
+        let counters = Arc::<Counters>::default();
+        let of =
+            |demand: Demand<'static>, most| Demand { budgets: Budgets { of_all: Some(most), others: &[] }, ..demand };
+        let demands =
+            |key_has, team_has| [of(key(Ceilings::default()), key_has), of(team(Ceilings::default()), team_has)];
+        let mut taken = counters.take(&demands(100, 50), &ask(1, 30)).unwrap();
+        let refused = |demands: &[Demand<'static>], cost| match counters.take(demands, &ask(1, cost)) {
+            Err(Obstacle::Budget(exceeded)) => (exceeded.owner, exceeded.spent.reserved_nano_usd),
+            other => panic!("{:?}", other.err()),
+        };
+        assert_eq!(refused(&demands(100, 50), 30), (Owner::Team, 30));
+        assert_eq!(refused(&demands(40, 50), 30), (Owner::Key, 30));
+        taken.spend(1, 20);
+        drop(taken);
+        // A limit that is reached is told after a budget that is.
+        let limited = Demand { ceilings: ceilings(Some(0), None, None), ..of(key(Ceilings::default()), 10) };
+        assert_eq!(refused(&[limited], 1).0, Owner::Key);
+        let _all_that_is_left = counters.take(&demands(100, 50), &ask(1, 30)).unwrap();
+    }
+
+    #[test]
+    fn who_is_only_counted_is_not_refused_and_booked_all_the_same() {
+        let counters = Arc::<Counters>::default();
+        let budgets = Budgets { of_all: Some(10), others: &[] };
+        let user = |is_held| Demand { owner: Owner::User, id: "u", budgets, is_held, ..key(Ceilings::default()) };
+        let mut of_team = counters.take(&[user(false)], &ask(1, 100)).unwrap();
+        of_team.spend(1, 100);
+        drop(of_team);
+        assert!(counters.take(&[user(true)], &ask(1, 1)).is_err());
+        let receipt = pb::Total { of_batch_nano_usd: 100, version: 2, ..total(Owner::User, "u", 5) };
+        counters.is_booked(&receipt, News::Receipt, 0, now());
+        assert!(counters.take(&[user(true)], &ask(1, 1)).is_ok(), "an admin wrote it down to 5 meanwhile");
     }
 }

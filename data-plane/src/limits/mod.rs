@@ -1,17 +1,22 @@
-//! How many calls and tokens a minute, and how many calls at once: for keys, users and teams.
+//! How many calls and tokens a minute, how many calls at once, and how much money: for keys, users, teams and everybody.
 //!
-//! A call takes from all of its owners or from none ([`local`]); what it takes is counted in sliding minutes ([`window`]).
-//! Tokens are reserved by an estimate before the call and replaced by the real ones after it. Where several
-//! data planes serve, each admits its part ([`fleet`]). Who the owners of a call are
-//! is [`crate::pipeline::admit`]'s business. The limits of the port itself are [`crate::door::limits`].
+//! A call takes from all of its owners or from none ([`local`]); what it takes of a rate is counted in sliding minutes
+//! ([`window`]), what it may cost against [`budget`]s. Tokens and money are reserved by an estimate before the call and replaced
+//! by the real ones after it. Where several data planes serve, each admits its part ([`fleet`]). What is spent elsewhere the
+//! control plane tells; a restart remembers it ([`memory`]). Who the owners of a call are is [`crate::pipeline::admit`]'s business. The limits of the port itself are [`crate::door::limits`].
 
+pub(crate) mod budget;
+mod counts;
 pub(crate) mod fleet;
 pub(crate) mod local;
+pub(crate) mod memory;
 mod window;
 
 use std::num::NonZeroU32;
 
 use proto::v1 as pb;
+
+use self::budget::{Budget, Budgets, Counted, Edge, Of, Spent};
 
 /// What has limits of its own. The order is the one in which the first that is reached is reported (admin_api.md 4.9.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +24,12 @@ pub(crate) enum Owner {
     Key,
     User,
     Team,
+    /// Everybody together.
+    Proxy,
 }
+
+/// The id of the one owner that is everybody together.
+pub(crate) const EVERYBODY: &str = "proxy";
 
 impl Owner {
     /// LiteLLM's name of it, in messages and headers.
@@ -28,6 +38,35 @@ impl Owner {
             Self::Key => "api_key",
             Self::User => "user",
             Self::Team => "team",
+            Self::Proxy => "proxy",
+        }
+    }
+
+    /// The owner in messages of the control plane; none where it is of a kind that has no budgets here.
+    pub(crate) fn of(kind: pb::OwnerKind) -> Option<Self> {
+        match kind {
+            pb::OwnerKind::Key => Some(Self::Key),
+            pb::OwnerKind::User => Some(Self::User),
+            pb::OwnerKind::Team => Some(Self::Team),
+            pb::OwnerKind::Proxy => Some(Self::Proxy),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn kind(self) -> pb::OwnerKind {
+        match self {
+            Self::Key => pb::OwnerKind::Key,
+            Self::User => pb::OwnerKind::User,
+            Self::Team => pb::OwnerKind::Team,
+            Self::Proxy => pb::OwnerKind::Proxy,
+        }
+    }
+
+    /// Whether one more call goes through when just as much is spent as may be (admin_api.md 4.3.1).
+    fn edge(self) -> Edge {
+        match self {
+            Self::Key | Self::User => Edge::Closed,
+            Self::Team | Self::Proxy => Edge::Open,
         }
     }
 }
@@ -80,6 +119,84 @@ impl Ceilings {
             requests_per_minute: self.requests_per_minute.map(part),
             tokens_per_minute: self.tokens_per_minute.map(part),
             at_once: self.at_once.map(part),
+        }
+    }
+}
+
+/// What an owner may use.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Allowance {
+    pub(crate) ceilings: Ceilings,
+    of_all: Option<i64>,
+    others: Box<[Budget]>,
+}
+
+impl Allowance {
+    pub(crate) fn of(ceilings: Option<&pb::Ceilings>, budgets: &[pb::Budget]) -> Self {
+        let (of_all, others) = Budget::all(budgets);
+        Self { ceilings: Ceilings::of(ceilings), of_all, others }
+    }
+
+    pub(crate) fn budgets(&self) -> Budgets<'_> {
+        Budgets { of_all: self.of_all, others: &self.others }
+    }
+
+    /// It may use all that there is.
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The budget of everything, where that is all there is to say.
+    pub(crate) fn only_budget(&self) -> Option<i64> {
+        self.of_all.filter(|_| self.ceilings.is_none() && self.others.is_empty())
+    }
+}
+
+/// What is in a call's way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    Limit(Reached),
+    Budget(Box<Exceeded>),
+}
+
+/// A budget that is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    pub(crate) owner: Owner,
+    pub(crate) of: What,
+    pub(crate) spent: Spent,
+}
+
+/// What a budget is about, as messages say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Everything,
+    Window(String),
+    Model,
+}
+
+impl Exceeded {
+    fn new(owner: Owner, budget: Counted<'_>, spent: Spent) -> Self {
+        let of = match budget.of {
+            Of::Everything => What::Everything,
+            Of::Window(window) => What::Window(window.to_owned()),
+            Of::Model => What::Model,
+        };
+        Self { owner, of, spent }
+    }
+
+    /// Of several, the one with the lowest is reported (admin_api.md 4.3).
+    fn rank(owner: Owner, of: Of<'_>) -> u8 {
+        match (owner, of) {
+            (Owner::Key, Of::Everything) => 8,
+            (Owner::Key, Of::Model) => 10,
+            (Owner::User, Of::Model) => 11,
+            (Owner::Team, Of::Everything) => 23,
+            (Owner::Team, Of::Window(_)) => 24,
+            (Owner::Key, Of::Window(_)) => 25,
+            (Owner::User, Of::Everything | Of::Window(_)) => 30,
+            (Owner::Proxy, _) => 34,
+            (Owner::Team, Of::Model) => 39,
         }
     }
 }

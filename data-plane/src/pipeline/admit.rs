@@ -1,29 +1,28 @@
-//! Whether there is room for the call: within the limits of its key, of the key's user and of its team.
+//! Whether there is room for the call, and money: within the limits and budgets of its key, of the key's user, of its team,
+//! and of everybody together.
 //!
 //! What a call takes is counted for all of them or for none ([`crate::limits`]). It is given back with the [`Permit`], which
-//! lives until the last of the call's accounts is closed.
+//! lives until the last of the call's accounts is closed. What a refused caller hears is [`super::refused`]'s business.
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::sync::Arc;
 
-use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use time::OffsetDateTime;
-use time::macros::format_description;
+use proto::NanoUsd;
+use proto::price::{Cost, Measure, cost, tier_of};
+use proto::v1::Tokens;
+use smallvec::SmallVec;
 
 use super::authenticate::Identity;
 use super::authorize::Grant;
 use super::decode::Call;
+use super::refused::AdmitError;
 use crate::gateway::Core;
-use crate::limits::local::{Demand, Shown, Taken};
-use crate::limits::{Ceilings, Kind, Owner, Reached};
-use crate::snapshot::Snapshot;
+use crate::limits::budget::Quote;
+use crate::limits::local::{Ask, Demand, Shown, Taken};
+use crate::limits::{Allowance, EVERYBODY, Kind, Obstacle, Owner};
+use crate::snapshot::{Deployment, Snapshot};
 
-/// Tokens reserved for the answer where the client sets no limit, and at most (reliability.md 3d).
-const RESERVED_OUTPUT: u64 = 1_024;
-
-static LIMIT_TYPE: HeaderName = HeaderName::from_static("rate_limit_type");
-static RESET_AT: HeaderName = HeaderName::from_static("reset_at");
 static KEY_REQUESTS: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
 static KEY_TOKENS: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
 
@@ -34,66 +33,99 @@ pub(crate) struct Permit {
     taken: RefCell<Option<Taken>>,
 }
 
-/// There is no room.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "Rate limit exceeded for {}: {id}. Limit type: {}. Current limit: {}, Remaining: {}. Limit resets at: {resets_at} UTC",
-    .reached.owner.descriptor(), .reached.kind.name(), .reached.limit, .reached.left
-)]
-pub(crate) struct AdmitError {
-    reached: Reached,
-    id: String,
-    resets_at: String,
+/// Takes the call's place within all limits and budgets that it is under, or says which one is in its way.
+pub(crate) fn admit(core: &Core, snapshot: &Snapshot, grant: Grant, call: &Call) -> Result<Permit, AdmitError> {
+    let everybody = Demand::of(Owner::Proxy, EVERYBODY, &snapshot.settings.everybody);
+    let taken = match &grant.caller.identity {
+        Identity::Master { .. } => take(core, snapshot, &grant, call, [everybody].as_slice())?,
+        Identity::Key { hash, key } => {
+            let user = key.user_id().and_then(|id| {
+                let user = grant.caller.user.as_ref().or_else(|| snapshot.users.get(id))?;
+                Some((id, &user.allowance))
+            });
+            let team = grant.caller.team.as_ref().map(|(id, team)| (&**id, &team.allowance));
+            let (ceilings, budgets) = (key.ceilings(), key.budgets());
+            let free = |owner: Option<(&str, &Allowance)>| owner.is_none_or(|(_, allowance)| allowance.is_none());
+            if ceilings.is_none() && budgets.is_none() && free(user) && free(team) && everybody.is_none() {
+                return Ok(Permit { grant, taken: RefCell::default() });
+            }
+            let hash = hash.to_string();
+            let user_is_held = team.is_none() || snapshot.settings.team_keys_use_user_budgets;
+            let demands = [
+                Some(Demand { owner: Owner::Key, id: &hash, ceilings, budgets, is_held: true }),
+                user.map(|(id, user)| Demand { is_held: user_is_held, ..Demand::of(Owner::User, id, user) }),
+                team.map(|(id, team)| Demand::of(Owner::Team, id, team)),
+                Some(everybody),
+            ];
+            let demands: SmallVec<[Demand<'_>; 4]> =
+                demands.into_iter().flatten().filter(|demand| !demand.is_none()).collect();
+            take(core, snapshot, &grant, call, &demands)?
+        }
+    };
+    Ok(Permit { grant, taken: RefCell::new(taken) })
 }
 
-/// Takes the call's place within all limits that it is under, or says which one is reached.
-pub(crate) fn admit(core: &Core, snapshot: &Snapshot, grant: Grant, call: &Call) -> Result<Permit, AdmitError> {
-    let Identity::Key { hash, key } = &grant.caller.identity else { return Ok(Permit::without_limits(grant)) };
-    let user = key.user_id().and_then(|id| {
-        let user = grant.caller.user.as_ref().or_else(|| snapshot.users.get(id))?;
-        Some((id, user.ceilings))
-    });
-    let team = grant.caller.team.as_ref().map(|(id, team)| (&**id, team.ceilings));
-    let of_key = key.ceilings();
-    let is_free = |owner: Option<(&str, Ceilings)>| owner.is_none_or(|(_, ceilings)| ceilings.is_none());
-    if of_key.is_none() && is_free(user) && is_free(team) {
-        return Ok(Permit::without_limits(grant));
+fn take(
+    core: &Core,
+    snapshot: &Snapshot,
+    grant: &Grant,
+    call: &Call,
+    demands: &[Demand<'_>],
+) -> Result<Option<Taken>, AdmitError> {
+    if demands.iter().all(Demand::is_none) {
+        return Ok(None);
     }
-    let hash = hash.to_string();
-    let demands = [(Owner::Key, Some((hash.as_str(), of_key))), (Owner::User, user), (Owner::Team, team)];
-    let demands = demands.into_iter().filter(|(_, demand)| !is_free(*demand));
-    let demands: Vec<Demand<'_>> =
-        demands.filter_map(|(owner, demand)| demand.map(|(id, ceilings)| Demand { owner, id, ceilings })).collect();
-    match core.gateway.counters.take(&demands, reservation(call), crate::clock::seconds) {
-        Ok(taken) => Ok(Permit { taken: RefCell::new(Some(taken)), grant }),
-        Err(reached) => {
-            let id = demands.iter().find(|demand| demand.owner == reached.owner).map(|demand| demand.id.to_owned());
-            Err(AdmitError::new(reached, id.unwrap_or_default()))
+    let reserved = reservation(call, snapshot.settings.reserved_output_tokens);
+    let has_budget = demands.iter().any(|demand| !demand.budgets.is_none());
+    let ask = Ask {
+        tokens: reserved.prompt.saturating_add(reserved.completion),
+        quote: if has_budget { quote(grant, call, &reserved) } else { Quote::Free },
+        model: &grant.group,
+        large: snapshot.settings.large_calls,
+        now_ms: core.gateway.clock.now_ms(),
+        clock: crate::clock::seconds,
+    };
+    core.gateway.counters.take(demands, &ask).map(Some).map_err(|obstacle| {
+        let id = |owner| demands.iter().find(|demand| demand.owner == owner).map_or("", |demand| demand.id);
+        match obstacle {
+            Obstacle::Limit(reached) => AdmitError::limit(reached, id(reached.owner)),
+            Obstacle::Budget(exceeded) => AdmitError::budget(snapshot, grant, id(exceeded.owner), *exceeded),
         }
-    }
+    })
 }
 
 /// The tokens that a call is expected to use: its prompt, by size, and what it may at most get for an answer.
-fn reservation(call: &Call) -> u64 {
+fn reservation(call: &Call, most_output: u64) -> Tokens {
     let answer = match call.task {
         dialects::Task::Embedding => 0,
         dialects::Task::Chat | dialects::Task::Completion => {
-            let asked = call.request.max_output_tokens.unwrap_or(RESERVED_OUTPUT).min(RESERVED_OUTPUT);
+            let asked = call.request.max_output_tokens.unwrap_or(most_output).min(most_output);
             asked.saturating_mul(call.request.n.unwrap_or(1).max(1))
         }
     };
-    call.prompt_by_size().saturating_add(answer)
+    let prompt = call.prompt_by_size();
+    Tokens { prompt, completion: answer, total: prompt.saturating_add(answer), ..Tokens::default() }
+}
+
+/// What these tokens cost where the call may go, at the dearest place. It is free only where it is free everywhere.
+fn quote(grant: &Grant, call: &Call, tokens: &Tokens) -> Quote {
+    let tier = tier_of(call.request.service_tier.as_deref());
+    let at = |deployment: &Arc<Deployment>| {
+        let price = deployment.price_for(&deployment.upstream_model_for(&grant.group));
+        match cost(tokens, Measure::of_one_call(0), price, tier) {
+            Cost::Free => None,
+            Cost::Known(amount) if amount == NanoUsd::ZERO => None,
+            other => Some(other.amount().nanos()),
+        }
+    };
+    grant.candidates.iter().filter_map(at).max().map_or(Quote::Free, Quote::Nanos)
 }
 
 impl Permit {
-    fn without_limits(grant: Grant) -> Self {
-        Self { grant, taken: RefCell::default() }
-    }
-
-    /// One of the call's tries used so many tokens.
-    pub(super) fn use_tokens(&self, tokens: u64) {
+    /// One of the call's tries used so many tokens and cost so much. To be said before it is written to the ledger.
+    pub(super) fn spend(&self, tokens: u64, nano_usd: i64) {
         if let Some(taken) = self.taken.borrow_mut().as_mut() {
-            taken.use_tokens(tokens);
+            taken.spend(tokens, nano_usd);
         }
     }
 
@@ -125,23 +157,6 @@ fn show(Shown { owner, ceilings, left }: Shown, headers: &mut HeaderMap) {
             (Owner::Key, Kind::Requests) => drop(headers.insert(&KEY_REQUESTS, HeaderValue::from(limit))),
             (Owner::Key, Kind::Tokens) => drop(headers.insert(&KEY_TOKENS, HeaderValue::from(limit))),
             _ => {}
-        }
-    }
-}
-
-impl AdmitError {
-    fn new(reached: Reached, id: String) -> Self {
-        let shown = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-        let resets = OffsetDateTime::now_utc() + Duration::from_secs(reached.wait_s);
-        Self { reached, id, resets_at: resets.format(shown).unwrap_or_default() }
-    }
-
-    /// When to come again, and what is short.
-    pub(crate) fn headers(&self, headers: &mut HeaderMap) {
-        headers.insert(RETRY_AFTER, HeaderValue::from(self.reached.wait_s));
-        headers.insert(&LIMIT_TYPE, HeaderValue::from_static(self.reached.kind.name()));
-        if let Ok(at) = HeaderValue::try_from(format!("{} UTC", self.resets_at)) {
-            headers.insert(&RESET_AT, at);
         }
     }
 }

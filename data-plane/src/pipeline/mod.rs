@@ -9,6 +9,7 @@ pub(crate) mod detach;
 mod figures;
 mod mock;
 pub(crate) mod provider_headers;
+pub(crate) mod refused;
 pub(crate) mod relay;
 pub(crate) mod route;
 pub(crate) mod settle;

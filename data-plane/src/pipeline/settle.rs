@@ -155,7 +155,8 @@ impl Settlement {
 
     fn write(&mut self, mut event: UsageEvent, ending: Ending) {
         self.is_closed = true;
-        self.permit.use_tokens(event.tokens.map_or(0, |tokens| tokens.total));
+        // Before it is written: the receipt must not come before we know that it is ours.
+        self.permit.spend(event.tokens.map_or(0, |tokens| tokens.total), event.cost_nano_usd);
         event.set_ending(ending);
         event.first_byte_at_ms = self.first_byte_at_ms;
         event.ended_at_ms = self.core.gateway.clock.now_ms();

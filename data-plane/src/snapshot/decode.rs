@@ -13,10 +13,14 @@ use super::{
     Authentication, Deployment, GroupAlias, Key, Models, Rights, Settings, Snapshot, Standing, StreamUsage, Team,
     UnknownPrice, User, Version, keys,
 };
-use crate::limits::Ceilings;
+use crate::limits::Allowance;
+use crate::limits::budget::Large;
 
 /// What `required_features` of a resource may name without being denied.
-pub(crate) const FEATURES: &[&str] = &[proto::channel::LIMITS];
+pub(crate) const FEATURES: &[&str] = &[proto::channel::LIMITS, proto::channel::BUDGETS];
+
+/// Tokens reserved for an answer where the client sets no limit, and at most (reliability.md 3d).
+const DEFAULT_RESERVED_OUTPUT: u64 = 1_024;
 
 /// Reasons that are said back of one update.
 pub(super) const MOST_REJECTIONS: usize = 1_000;
@@ -140,8 +144,8 @@ impl Changes {
         }
         let id = Box::from(user.user_id.as_str());
         let standing = standing(lacking.is_some());
-        let ceilings = Ceilings::of(user.limits.as_ref());
-        let user = User { models: boxed(user.models), role: user.role.into(), standing, ceilings };
+        let allowance = Allowance::of(user.limits.as_ref(), &user.budgets);
+        let user = User { models: boxed(user.models), role: user.role.into(), standing, allowance };
         self.users.push((id, Some(Arc::new(user))));
     }
 
@@ -188,7 +192,7 @@ fn team_of(team: pb::Team, standing: Standing) -> Team {
             false => standing,
         },
         rights: Rights { mock_response: team.allow_client_mock_response, any_model: false },
-        ceilings: Ceilings::of(team.limits.as_ref()),
+        allowance: Allowance::of(team.limits.as_ref(), &team.budgets),
     }
 }
 
@@ -225,6 +229,17 @@ fn settings_of(settings: pb::Settings) -> Result<Settings, String> {
         },
         unknown_price: if settings.deny_unknown_price { UnknownPrice::Deny } else { UnknownPrice::Allow },
         default_chat_model: some(settings.default_chat_model),
+        everybody: Allowance::of(None, &settings.proxy_budgets),
+        budget_exceeded: u16::try_from(settings.budget_exceeded_status)
+            .ok()
+            .and_then(|status| http::StatusCode::from_u16(status).ok())
+            .unwrap_or(http::StatusCode::UNPROCESSABLE_ENTITY),
+        team_keys_use_user_budgets: settings.user_budgets_of_team_keys,
+        large_calls: if settings.strict_budgets { Large::Refused } else { Large::Alone },
+        reserved_output_tokens: match settings.reserve_output_tokens {
+            0 => DEFAULT_RESERVED_OUTPUT,
+            tokens => tokens,
+        },
     })
 }
 

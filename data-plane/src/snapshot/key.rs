@@ -8,7 +8,8 @@ use proto::{KeyHash, v1 as pb};
 
 use super::names::{Names, Packed, Packing};
 use super::{Rights, Standing};
-use crate::limits::Ceilings;
+use crate::limits::budget::Budgets;
+use crate::limits::{Allowance, Ceilings};
 
 /// A virtual key.
 #[derive(PartialEq)]
@@ -18,8 +19,10 @@ pub(crate) struct Key {
     /// in turn). The empty text is none.
     packed: Box<[u8]>,
     expires_at_ms: Option<NonZeroI64>,
-    /// None where there are none, as for most keys.
-    ceilings: Option<Box<Ceilings>>,
+    /// Limits, and budgets unless there is only one, of everything: this is how most keys have none of it or little.
+    allowance: Option<Box<Allowance>>,
+    /// That one budget, in billionths of a US dollar; less than 0: none.
+    only_budget: i64,
     pub(crate) standing: Standing,
     pub(crate) rights: Rights,
 }
@@ -27,6 +30,7 @@ pub(crate) struct Key {
 impl Key {
     /// The key that the control plane describes. `standing` holds unless it is blocked.
     pub(super) fn new(hash: KeyHash, key: &pb::Key, standing: Standing) -> Self {
+        let allowance = Allowance::of(key.limits.as_ref(), &key.budgets);
         let mut packing = Packing::default();
         for text in [&key.alias, &key.user_id, &key.team_id, &key.organization_id] {
             packing.text(text);
@@ -39,7 +43,8 @@ impl Key {
             hash,
             packed: packing.packed(),
             expires_at_ms: NonZeroI64::new(key.expires_at_ms),
-            ceilings: Some(Ceilings::of(key.limits.as_ref())).filter(|ceilings| !ceilings.is_none()).map(Box::new),
+            only_budget: allowance.only_budget().unwrap_or(-1),
+            allowance: (!allowance.is_none() && allowance.only_budget().is_none()).then(|| Box::new(allowance)),
             standing: if key.blocked { Standing::Blocked } else { standing },
             rights: Rights { mock_response: key.allow_client_mock_response, any_model: key.config_override },
         }
@@ -94,7 +99,15 @@ impl Key {
 
     /// How many calls and tokens it may use.
     pub(crate) fn ceilings(&self) -> Ceilings {
-        self.ceilings.as_deref().copied().unwrap_or_default()
+        self.allowance.as_deref().map_or_else(Ceilings::default, |allowance| allowance.ceilings)
+    }
+
+    /// How much it may spend.
+    pub(crate) fn budgets(&self) -> Budgets<'_> {
+        match &self.allowance {
+            Some(allowance) => allowance.budgets(),
+            None => Budgets { of_all: Some(self.only_budget).filter(|most| *most >= 0), others: &[] },
+        }
     }
 
     fn text(&self, position: usize) -> Option<&str> {
@@ -129,7 +142,7 @@ pub(super) mod tests {
             aliases: aliases.into_iter().collect(),
             tags: vec!["production".into()],
             expires_at_ms: 1_900_000_000_000,
-            max_budget_nano_usd: 50_000_000_000,
+            budgets: vec![pb::Budget { most_nano_usd: 50_000_000_000, ..pb::Budget::default() }],
             masked: "sk-...wxyz".into(),
             ..pb::Key::default()
         }
@@ -146,6 +159,7 @@ pub(super) mod tests {
         assert!(key.allowed_routes().is_empty());
         assert_eq!((key.model_behind("fast"), key.model_behind("gpt-4o-mini")), (Some("gpt-4o-mini"), None));
         assert_eq!(key.expires_at_ms(), Some(1_900_000_000_000));
+        assert_eq!(key.budgets(), Budgets { of_all: Some(50_000_000_000), others: &[] });
 
         let bare = Key::new(hash, &pb::Key { blocked: true, ..pb::Key::default() }, Standing::Good);
         assert_eq!((bare.alias(), bare.team_id(), bare.expires_at_ms()), (None, None, None));

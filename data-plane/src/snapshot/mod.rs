@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use proto::{KeyHash, v1 as pb};
 
-use crate::limits::Ceilings;
+use crate::limits::Allowance;
+use crate::limits::budget::Large;
 
 pub(crate) use key::Key;
 pub(crate) use keys::Keys;
@@ -88,7 +89,7 @@ pub(crate) struct Team {
     pub(crate) tags: Box<[Box<str>]>,
     pub(crate) standing: Standing,
     pub(crate) rights: Rights,
-    pub(crate) ceilings: Ceilings,
+    pub(crate) allowance: Allowance,
 }
 
 /// The owner of keys. Its models count for keys that belong to no team, its limits for all of its keys.
@@ -97,7 +98,7 @@ pub(crate) struct User {
     pub(crate) models: Box<[Box<str>]>,
     pub(crate) role: Box<str>,
     pub(crate) standing: Standing,
-    pub(crate) ceilings: Ceilings,
+    pub(crate) allowance: Allowance,
 }
 
 /// What holds for every call.
@@ -116,6 +117,16 @@ pub(crate) struct Settings {
     pub(crate) stream_usage: StreamUsage,
     pub(crate) unknown_price: UnknownPrice,
     pub(crate) default_chat_model: Option<Box<str>>,
+    /// What everybody may use together.
+    pub(crate) everybody: Allowance,
+    /// What a call is answered that no budget is left for.
+    pub(crate) budget_exceeded: http::StatusCode,
+    /// Budgets of users hold for keys of teams too.
+    pub(crate) team_keys_use_user_budgets: bool,
+    /// What becomes of a call that may cost more than what is left.
+    pub(crate) large_calls: Large,
+    /// Reserved for an answer where the client sets no limit, and at most.
+    pub(crate) reserved_output_tokens: u64,
 }
 
 /// Whether callers must show a key.

@@ -21,7 +21,9 @@ use super::{Snapshot, Version};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::ledger::Unbooked;
+use crate::limits::budget::News;
 use crate::limits::fleet::Fleet;
+use crate::limits::memory::Memory;
 use crate::telemetry::metrics;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -37,6 +39,7 @@ pub(crate) struct Subscription {
     pub(crate) clock: Clock,
     pub(crate) welcome: Arc<arc_swap::ArcSwap<Forwarding>>,
     pub(crate) fleet: Fleet,
+    pub(crate) spent: Arc<Memory>,
     pub(crate) status: Box<dyn Fn() -> Load + Send + Sync>,
     /// When everything was last asked for because the disk is behind.
     pub(crate) asked_at_ms: i64,
@@ -212,6 +215,10 @@ impl Subscription {
                 None => None,
             },
             Message::Delta(delta) => self.take_delta(delta, say).await?,
+            Message::Totals(totals) => {
+                self.spent.hear(&totals.totals, News::Round);
+                None
+            }
             Message::Fleet(fleet) => {
                 self.fleet.is(fleet.data_planes);
                 None

@@ -22,7 +22,7 @@ pub mod from_data_plane {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FromControlPlane {
-    #[prost(oneof = "from_control_plane::Message", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "from_control_plane::Message", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub message: ::core::option::Option<from_control_plane::Message>,
 }
 /// Nested message and enum types in `FromControlPlane`.
@@ -41,6 +41,9 @@ pub mod from_control_plane {
         Delta(super::Delta),
         #[prost(message, tag = "6")]
         Fleet(super::Fleet),
+        /// to data planes with the feature `budgets`
+        #[prost(message, tag = "7")]
+        Totals(super::Totals),
     }
 }
 /// How many data planes serve, the receiver among them: each admits its part of a limit. Sent after Welcome and whenever it changes.
@@ -48,6 +51,35 @@ pub mod from_control_plane {
 pub struct Fleet {
     #[prost(uint32, tag = "1")]
     pub data_planes: u32,
+}
+/// What was spent of budgets. After Welcome: of all of them, before the first snapshot; then whenever somebody else than the
+/// receiver spent, or a window began anew. The receiver's own spend comes with its receipts.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Totals {
+    #[prost(message, repeated, tag = "1")]
+    pub totals: ::prost::alloc::vec::Vec<Total>,
+}
+/// What is booked of one budget.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Total {
+    #[prost(enumeration = "OwnerKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    /// Budget.scope
+    #[prost(string, tag = "3")]
+    pub scope: ::prost::alloc::string::String,
+    #[prost(int64, tag = "4")]
+    pub spent_nano_usd: i64,
+    /// grows with each change: an older one is no news
+    #[prost(uint64, tag = "5")]
+    pub version: u64,
+    /// 0: never
+    #[prost(int64, tag = "6")]
+    pub window_ends_at_ms: i64,
+    /// in a receipt: how much of it is what the batch brought, now or earlier
+    #[prost(int64, tag = "7")]
+    pub of_batch_nano_usd: i64,
 }
 /// A lineage and a place in it. Revisions of different epochs are not comparable: time went back between them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -245,6 +277,26 @@ pub struct Ceilings {
     #[prost(uint64, optional, tag = "3")]
     pub at_once: ::core::option::Option<u64>,
 }
+/// Most that may be spent in a window.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Budget {
+    /// unique within its owner; empty: all of the owner's spend
+    #[prost(string, tag = "1")]
+    pub scope: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub most_nano_usd: i64,
+    /// only calls of this model count; empty: all do
+    #[prost(string, tag = "3")]
+    pub model: ::prost::alloc::string::String,
+    /// as the admin wrote it, for messages; empty: forever
+    #[prost(string, tag = "4")]
+    pub window: ::prost::alloc::string::String,
+    /// may be spent beside, until `extra_until_ms`
+    #[prost(int64, tag = "5")]
+    pub extra_nano_usd: i64,
+    #[prost(int64, tag = "6")]
+    pub extra_until_ms: i64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Key {
     /// SHA-256 of the whole key, 32 bytes
@@ -273,9 +325,6 @@ pub struct Key {
     /// 0: never
     #[prost(int64, tag = "10")]
     pub expires_at_ms: i64,
-    /// -1: none; not enforced before limits exist
-    #[prost(int64, tag = "11")]
-    pub max_budget_nano_usd: i64,
     #[prost(bool, tag = "12")]
     pub allow_client_mock_response: bool,
     /// `sk-...wxyz`
@@ -289,6 +338,8 @@ pub struct Key {
     pub allowed_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(message, optional, tag = "16")]
     pub limits: ::core::option::Option<Ceilings>,
+    #[prost(message, repeated, tag = "17")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Team {
@@ -310,14 +361,14 @@ pub struct Team {
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(bool, tag = "7")]
     pub blocked: bool,
-    #[prost(int64, tag = "8")]
-    pub max_budget_nano_usd: i64,
     #[prost(bool, tag = "9")]
     pub allow_client_mock_response: bool,
     #[prost(message, optional, tag = "10")]
     pub limits: ::core::option::Option<Ceilings>,
+    #[prost(message, repeated, tag = "11")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct User {
     #[prost(string, tag = "1")]
     pub user_id: ::prost::alloc::string::String,
@@ -325,10 +376,10 @@ pub struct User {
     pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "3")]
     pub role: ::prost::alloc::string::String,
-    #[prost(int64, tag = "4")]
-    pub max_budget_nano_usd: i64,
     #[prost(message, optional, tag = "5")]
     pub limits: ::core::option::Option<Ceilings>,
+    #[prost(message, repeated, tag = "6")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
 }
 /// One place that serves a model. References such as `os.environ/X` are resolved; secrets travel only here.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -461,6 +512,20 @@ pub struct Settings {
     pub default_chat_model: ::prost::alloc::string::String,
     #[prost(bool, tag = "15")]
     pub forward_client_headers: bool,
+    #[prost(message, repeated, tag = "16")]
+    pub proxy_budgets: ::prost::alloc::vec::Vec<Budget>,
+    /// 0: the default
+    #[prost(uint32, tag = "17")]
+    pub budget_exceeded_status: u32,
+    /// budgets of users hold for keys of teams too
+    #[prost(bool, tag = "18")]
+    pub user_budgets_of_team_keys: bool,
+    /// a call that may cost more than what is left is refused, also when it is alone
+    #[prost(bool, tag = "19")]
+    pub strict_budgets: bool,
+    /// for an answer whose length the client does not limit, and at most; 0: the default
+    #[prost(uint64, tag = "20")]
+    pub reserve_output_tokens: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ModelAlias {
@@ -490,6 +555,57 @@ pub struct Rate {
     pub tier: i32,
     #[prost(uint64, tag = "4")]
     pub femto_usd: u64,
+}
+/// An owner of spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OwnerKind {
+    Unspecified = 0,
+    /// known by its hash in lower-case hex
+    Key = 1,
+    User = 2,
+    Team = 3,
+    /// everybody together
+    Proxy = 4,
+    Organization = 5,
+    Customer = 6,
+    Tag = 7,
+    /// of a team: `user:team`, both with `%` and `:` escaped
+    Member = 8,
+}
+impl OwnerKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "OWNER_KIND_UNSPECIFIED",
+            Self::Key => "OWNER_KIND_KEY",
+            Self::User => "OWNER_KIND_USER",
+            Self::Team => "OWNER_KIND_TEAM",
+            Self::Proxy => "OWNER_KIND_PROXY",
+            Self::Organization => "OWNER_KIND_ORGANIZATION",
+            Self::Customer => "OWNER_KIND_CUSTOMER",
+            Self::Tag => "OWNER_KIND_TAG",
+            Self::Member => "OWNER_KIND_MEMBER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OWNER_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "OWNER_KIND_KEY" => Some(Self::Key),
+            "OWNER_KIND_USER" => Some(Self::User),
+            "OWNER_KIND_TEAM" => Some(Self::Team),
+            "OWNER_KIND_PROXY" => Some(Self::Proxy),
+            "OWNER_KIND_ORGANIZATION" => Some(Self::Organization),
+            "OWNER_KIND_CUSTOMER" => Some(Self::Customer),
+            "OWNER_KIND_TAG" => Some(Self::Tag),
+            "OWNER_KIND_MEMBER" => Some(Self::Member),
+            _ => None,
+        }
+    }
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -971,7 +1087,7 @@ pub struct UsageBatch {
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub events: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UsageReceipt {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
@@ -988,6 +1104,9 @@ pub struct UsageReceipt {
     pub dead_lettered: u32,
     #[prost(uint32, tag = "6")]
     pub retry_after_ms: u32,
+    /// of all budgets that the batch's calls count against
+    #[prost(message, repeated, tag = "7")]
+    pub totals: ::prost::alloc::vec::Vec<Total>,
 }
 /// One upstream attempt, booked once under `event_id`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -230,10 +230,29 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "every call is booked exactly once, from a spool on disk",
     ),
     differs("Money", "floats", "whole billionths of a dollar; the API shows floats"),
-    later(
-        "A budget that is spent",
-        "422, in older versions 400",
-        "will be 429 `budget_exceeded`; `budget_exceeded_status_code` will change it",
+    differs(
+        "A budget under parallel calls",
+        "checked against what was written so far, with a reservation where all parts are new enough",
+        "each call reserves what it may cost (its prompt by size, and its answer up to `reserve_output_tokens`) of all budgets \
+         that it is under, or of none; one that may cost more than what is left goes through alone, or with `strict_budgets: \
+         true` not at all",
+    ),
+    differs(
+        "Budgets over several data planes",
+        "each process counts for itself and reads the database now and then, unless there is Redis",
+        "each data plane may spend its part of what is left, as it was booked a second ago; near the end of a budget each may \
+         let one call through",
+    ),
+    differs(
+        "When budgets begin anew",
+        "a job looks every ten minutes",
+        "within a second or two of the moment, on data planes also while the control plane is away (once, until it is back). A \
+         model's budget (`model_max_budget`) begins anew by the calendar like all others, not at its first use",
+    ),
+    differs(
+        "`budget_limits` and `model_max_budget` that nobody can read",
+        "are stored, and fail or are passed over when calls are made",
+        "are refused with 400 when they are set; in a database from elsewhere they refuse calls",
     ),
     // Limits and guards.
     differs(

@@ -47,7 +47,7 @@ pub static FLAGS: &[Key] = &[
     ignored("--max_tokens", Shape::Whole, ONE_MODEL),
     ignored("--request_timeout", Shape::Seconds, ONE_MODEL),
     ignored("--drop_params", Shape::Flag, ONE_MODEL),
-    later("--max_budget", Shape::Amount, "a budget for everything; budgets are not enforced yet"),
+    later("--max_budget", Shape::Amount, "a budget for everything: set `litellm_settings.max_budget`"),
     ignored("--add_function_to_prompt", Shape::Flag, ONE_MODEL),
     ignored("--save", Shape::Flag, TOOL),
     ignored("--test", Shape::Flag, TOOL),

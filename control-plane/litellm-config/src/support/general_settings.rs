@@ -73,9 +73,9 @@ const KEYS: &[Key] = &[
     unenforced("global_max_parallel_requests", Shape::Whole, CALLS_PASS),
     later("token_rate_limit_type", Shape::Text, "rate limits"),
     later("fail_closed_rate_limit_enforcement", Shape::Flag, "rate limits"),
-    later("fail_closed_budget_enforcement", Shape::Flag, "budgets"),
-    later("disable_budget_reservation", Shape::Flag, "budgets"),
-    later("apply_user_budget_to_team_keys", Shape::Flag, "budgets"),
+    ignored("fail_closed_budget_enforcement", Shape::Flag, "a data plane knows what is spent before it is ready"),
+    ignored("disable_budget_reservation", Shape::Flag, "without reservation, parallel calls overshoot"),
+    works("apply_user_budget_to_team_keys", Shape::Flag),
     later("enforce_fallback_model_access", Shape::Flag, "fallbacks"),
     later("disable_retry_on_max_parallel_request_limit_error", Shape::Flag, "limits of deployments"),
     // Teams and users.
@@ -170,7 +170,9 @@ const KEYS: &[Key] = &[
     later("password_policy_require_special_characters", Shape::Flag, PASSWORDS),
     later("block_robots", Shape::Flag, "`/robots.txt`"),
     later("proxy_admin_name", Shape::Text, "renaming the admin; the master key acts as `default_user_id`"),
-    later("budget_exceeded_status_code", Shape::Whole, "budgets").note("ours in this section; LiteLLM has it in `litellm_settings`"),
+    works("budget_exceeded_status_code", Shape::Whole).note("ours in this section; LiteLLM has it in `litellm_settings`"),
+    works("strict_budgets", Shape::Flag).note("ours: a call that may cost more than what is left is refused, also when it is the only one"),
+    works("reserve_output_tokens", Shape::Whole).note("ours: what is reserved for an answer whose length the client does not limit, and at most; 1,024 by default"),
 ];
 
 pub(super) const TABLE: Table = Table { section: "general_settings", keys: KEYS, unknown: Unknown::Mistake };

@@ -5,6 +5,7 @@ use proto::NanoUsd;
 
 use crate::access::{AccessError, Actor, Permission, Subject};
 use crate::app::App;
+use crate::budgets;
 use crate::change::{Change, Published, Wait};
 use crate::error::{AdminError, Generic};
 use crate::http::answer::Changed;
@@ -90,11 +91,15 @@ pub(super) async fn make(
     rights::bound_expiry(&mut key, actor);
     keys::add(&mut change, &key).await?;
     if spent > NanoUsd::ZERO {
-        spend::set_window(change.db(), Owner::Key, &key.hash.to_string(), spent).await?;
+        budgets::set_spent(change.db(), Owner::Key, &key.hash.to_string(), spent.nanos()).await?;
     }
+    // Most new keys have none, and the table of accounts is not asked for them.
+    let total = match key.max_budget.is_some() || key.budget_duration.is_some() || spent > NanoUsd::ZERO {
+        true => spend::total(change.db(), Owner::Key, &key.hash.to_string()).await?,
+        false => Total::default(),
+    };
     let published = change.commit(wait).await?;
 
-    let total = Total { window: spent, ..Total::default() };
     let row = KeyView::of(key, total, Place::Live, moment::now());
     Ok((Generated { key: value, token_id: row.token.clone(), duration, row }, published))
 }
@@ -133,7 +138,7 @@ mod tests {
             "key_alias": "ci", "models": ["gpt-4"], "aliases": {"fast": "gpt-4"}, "team_id": "nobody-made-it",
             "user_id": "u1", "max_budget": "1.5", "soft_budget": 1, "budget_duration": "30d", "tpm_limit": 10,
             "rpm_limit": "20", "max_parallel_requests": 3, "metadata": {"owner": "x"}, "tags": ["a", "b"],
-            "model_rpm_limit": {"gpt-4": 1}, "model_max_budget": {"gpt-4": {"max_budget": 1}}, "duration": "30d",
+            "model_rpm_limit": {"gpt-4": 1}, "model_max_budget": {"gpt-4": {"max_budget": 1, "budget_duration": "1d"}}, "duration": "30d",
             "permissions": {"get_spend_routes": true}, "blocked": false, "spend": 0.25, "key_type": "llm_api",
             "modles": ["typo"], "typo": 1,
         });
@@ -145,7 +150,7 @@ mod tests {
             "user_id": "u1", "max_budget": 1.5, "soft_budget": 1.0, "budget_duration": "30d", "tpm_limit": 10,
             "rpm_limit": 20, "max_parallel_requests": 3, "duration": "30d", "blocked": false, "spend": 0.25,
             "metadata": {"owner": "x", "tags": ["a", "b"], "model_rpm_limit": {"gpt-4": 1}},
-            "model_max_budget": {"gpt-4": {"max_budget": 1}}, "permissions": {"get_spend_routes": true},
+            "model_max_budget": {"gpt-4": {"max_budget": 1, "budget_duration": "1d"}}, "permissions": {"get_spend_routes": true},
             "key_type": "llm_api", "allowed_routes": ["llm_api_routes"], "created_by": "default_user_id",
             "status": "active", "config": {}, "budget_id": null, "litellm_budget_table": null,
         });

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
 use crate::audit::{Entry, Noun};
+use crate::budgets;
 use crate::change::{Change, Wait};
 use crate::error::AuthStyle;
 use crate::http::answer::Changed;
@@ -18,7 +19,7 @@ use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, KeyView, Place};
 use crate::keys::{Key, KeyError, identify, rights, store};
 use crate::limits;
-use crate::spend::{self, Owner};
+use crate::spend::Owner;
 use crate::teams;
 
 type KeyPatchBody = Body<KeyPatch>;
@@ -65,8 +66,13 @@ pub(super) async fn update(
     let spent = limits::usd("spend", wanted.spend).map_err(KeyError::from)?;
     let key = patch::apply(before.clone(), wanted, actor.user_id.as_deref(), moment::now())?;
     store::update(change.db(), &key).await.map_err(|error| KeyError::from_insert(error, &key))?;
+    let budgets = key.budgets().map_err(KeyError::from)?;
+    // Those of old rows may be such as nobody could set today.
+    if before.budgets().ok().as_ref() != Some(&budgets) {
+        budgets::keep(change.db(), Owner::Key, &key.hash.to_string(), &budgets).await?;
+    }
     if let Some(spent) = spent {
-        spend::set_window(change.db(), Owner::Key, &key.hash.to_string(), spent).await?;
+        budgets::set_spent(change.db(), Owner::Key, &key.hash.to_string(), spent.nanos()).await?;
     }
     let row = view::view(change.db(), key.clone(), Place::Live, moment::now()).await?;
     let (old, new) = (view::for_audit(&before), view::for_audit(&key));

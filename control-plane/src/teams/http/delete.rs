@@ -8,11 +8,13 @@ use utoipa::ToSchema;
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
 use crate::audit::{Action, Entry, Noun};
+use crate::budgets;
 use crate::change::{Change, Wait};
 use crate::error::Plain;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, required};
+use crate::spend::Owner;
 use crate::teams::{TeamError, store, view};
 use crate::{keys, users};
 
@@ -72,6 +74,7 @@ pub(super) async fn delete(
     keys::remove_of_teams(&mut change, &team_ids).await?;
     users::leave(change.db(), &team_ids).await?;
     store::delete(change.db(), &team_ids).await?;
+    budgets::forget(change.db(), Owner::Team, &team_ids).await?;
     for team in &teams {
         change.note(Entry {
             action: Action::Deleted,

@@ -11,7 +11,7 @@ use crate::error::Generic;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
-use crate::spend::Total;
+use crate::spend::{self, Owner};
 use crate::teams::making::{self, NewTeam};
 use crate::teams::view::{self, TeamView};
 use crate::teams::{Member, MemberRole, TeamError, store};
@@ -44,6 +44,7 @@ pub(super) async fn new(
     }
     let inserted = store::insert(change.db(), &team).await;
     inserted.map_err(|error| TeamError::from_insert(error, &team.team_id))?;
+    team.keep_budgets(&mut change, None).await?;
     change.note(Entry {
         action: Action::Created,
         noun: Noun::Team,
@@ -51,9 +52,10 @@ pub(super) async fn new(
         before: None,
         after: Some(view::for_audit(&team)),
     });
+    let total = spend::total(change.db(), Owner::Team, &team.team_id).await?;
     let published = change.commit(wait).await?;
 
-    let mut view = TeamView::of(team, Total::default());
+    let mut view = TeamView::of(team, total);
     // Here, and only here, LiteLLM writes the aliases as text.
     if let Some(aliases) = view.litellm_model_table.get_mut("model_aliases") {
         *aliases = Value::String(aliases.to_string());

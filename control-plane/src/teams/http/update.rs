@@ -51,6 +51,7 @@ pub(super) async fn update(
     actor.may(Permission::ChangeTeam, &Subject::Team(&before))?;
     let team = patch::apply(before.clone(), wanted, moment::now())?;
     store::update(change.db(), &team).await?;
+    team.keep_budgets(&mut change, Some(&before)).await?;
     note_update(&mut change, &before, &team);
     let data = view::view(change.db(), team).await?;
     let published = change.commit(wait).await?;

@@ -5,12 +5,14 @@ use axum::extract::State;
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
 use crate::audit::{Action, Entry, Noun};
+use crate::budgets;
 use crate::change::{Change, Wait};
 use crate::error::Generic;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, required};
 use crate::http::moment;
+use crate::spend::Owner;
 use crate::users::{UserError, store, view};
 use crate::{keys, teams};
 
@@ -66,6 +68,7 @@ pub(super) async fn delete(
     }
     keys::remove_of_users(&mut change, &user_ids).await?;
     store::delete(change.db(), &user_ids).await?;
+    budgets::forget(change.db(), Owner::User, &user_ids).await?;
     for user in &users {
         change.note(Entry {
             action: Action::Deleted,

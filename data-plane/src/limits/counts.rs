@@ -1,0 +1,194 @@
+//! What is counted for one owner.
+
+use smallvec::SmallVec;
+
+use super::budget::{Account, Counted, Quote, Spent, Terms, counting};
+use super::local::{Ask, Demand};
+use super::window::{Second, Window};
+use super::{Ceilings, Kind, Reached};
+
+/// Windows are made when something is first counted in them: there may be many owners, and few have both limits.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    requests: Option<Box<Window>>,
+    tokens: Option<Box<Window>>,
+    pub(super) at_once: u64,
+    /// Calls that have reserved tokens and not settled yet.
+    reserving: u64,
+    /// What is spent of each budget. Once there, an account keeps its place.
+    accounts: Vec<Account>,
+}
+
+/// Tokens that are counted before they are used.
+#[derive(Clone, Copy)]
+pub(super) struct Reserved {
+    tokens: u64,
+    /// The second that they count in.
+    at: Second,
+}
+
+/// Money that a call may spend: the place of the account, and how much is reserved of it.
+pub(super) type Money = SmallVec<[(usize, i64); 1]>;
+
+/// A limit that is reached, before it is said whose.
+pub(super) struct Refused {
+    kind: Kind,
+    left: u64,
+    wait_s: u64,
+}
+
+impl Refused {
+    pub(super) fn told(self, demand: &Demand<'_>) -> Reached {
+        let Self { kind, left, wait_s } = self;
+        let limit = match kind {
+            Kind::Requests => demand.ceilings.requests_per_minute,
+            Kind::Tokens => demand.ceilings.tokens_per_minute,
+            Kind::AtOnce => demand.ceilings.at_once,
+        };
+        Reached { owner: demand.owner, kind, limit: limit.unwrap_or(0), left, wait_s }
+    }
+}
+
+impl Counts {
+    /// How many tokens the call reserves, if tokens are limited; or what is in its way.
+    pub(super) fn admits(&mut self, share: Ceilings, tokens: u64, now: Second) -> Result<Option<u64>, Refused> {
+        if let Some(limit) = share.requests_per_minute {
+            let requests = window(&mut self.requests, now);
+            let left = limit.saturating_sub(requests.sum(now));
+            if left == 0 {
+                return Err(Refused { kind: Kind::Requests, left, wait_s: requests.wait(now, 1, limit) });
+            }
+        }
+        if let Some(limit) = share.at_once
+            && self.at_once >= limit
+        {
+            // A place is free when a call ends, and nobody knows when that is.
+            return Err(Refused { kind: Kind::AtOnce, left: 0, wait_s: 1 });
+        }
+        let Some(limit) = share.tokens_per_minute else { return Ok(None) };
+        let counted = window(&mut self.tokens, now);
+        let left = limit.saturating_sub(counted.sum(now));
+        if tokens <= left {
+            return Ok(Some(tokens));
+        }
+        // A call that wants more than there ever is would never be served: alone, it takes what is left.
+        if tokens > limit && left > 0 && self.reserving == 0 {
+            return Ok(Some(left));
+        }
+        Err(Refused { kind: Kind::Tokens, left, wait_s: counted.wait(now, tokens.min(limit), limit) })
+    }
+
+    /// What the call reserves of each budget that it counts against, or the budgets that are in its way.
+    pub(super) fn affords<'a>(
+        &mut self,
+        demand: &Demand<'a>,
+        ask: &Ask<'a>,
+        terms: Terms,
+        exceeded: &mut impl FnMut(Counted<'a>, Spent),
+    ) -> Money {
+        let mut money = Money::new();
+        for budget in demand.budgets.of_call(ask.model, ask.now_ms) {
+            let place = self.place(budget.scope);
+            let Some(account) = self.accounts.get_mut(place) else { continue };
+            match (demand.is_held, ask.quote) {
+                (true, Quote::Nanos(cost)) => match account.admit(budget.most_nano_usd, cost, terms) {
+                    Ok(reserved) => money.push((place, reserved)),
+                    Err(spent) => exceeded(budget, spent),
+                },
+                // It is counted, so that what is booked of it is known to be ours.
+                (false, _) | (_, Quote::Free) => money.push((place, 0)),
+            }
+        }
+        money
+    }
+
+    pub(super) fn take(&mut self, tokens: Option<u64>, money: &Money, now: Second) -> Option<Reserved> {
+        if let Some(requests) = &mut self.requests {
+            requests.add(now, 1);
+        }
+        self.at_once += 1;
+        for (place, reserved) in money {
+            self.accounts.get_mut(*place).into_iter().for_each(|account| account.reserve(*reserved));
+        }
+        let tokens = tokens?;
+        self.reserving += 1;
+        let at = window(&mut self.tokens, now).add(now, tokens);
+        Some(Reserved { tokens, at })
+    }
+
+    /// A call that took its place spent so much.
+    pub(super) fn spend(&mut self, money: &mut Money, cost: i64) {
+        for (place, reserved) in money {
+            if let Some(account) = self.accounts.get_mut(*place) {
+                *reserved = account.spend(*reserved, cost);
+            }
+        }
+    }
+
+    /// A call ends that took its place, and used so many tokens.
+    pub(super) fn give_back(&mut self, reserved: Option<Reserved>, money: &Money, used: u64, now: Second) {
+        self.at_once = self.at_once.saturating_sub(1);
+        for (place, reserved) in money {
+            self.accounts.get_mut(*place).into_iter().for_each(|account| account.release(*reserved));
+        }
+        if let Some(Reserved { tokens, at }) = reserved {
+            self.reserving = self.reserving.saturating_sub(1);
+            let counted = window(&mut self.tokens, now);
+            counted.take_back(now, at, tokens);
+            counted.add(now, used);
+        }
+    }
+
+    pub(super) fn left(&mut self, share: Ceilings, now: Second) -> Ceilings {
+        let (requests, tokens) = (sum(&mut self.requests, now), sum(&mut self.tokens, now));
+        Ceilings {
+            requests_per_minute: share.requests_per_minute.map(|limit| limit.saturating_sub(requests)),
+            tokens_per_minute: share.tokens_per_minute.map(|limit| limit.saturating_sub(tokens)),
+            at_once: share.at_once.map(|limit| limit.saturating_sub(self.at_once)),
+        }
+    }
+
+    /// The account with this scope.
+    pub(super) fn account(&mut self, scope: &str) -> Option<&mut Account> {
+        let place = self.place(scope);
+        self.accounts.get_mut(place)
+    }
+
+    pub(super) fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// Notes what an earlier process spent on a model and could not deliver.
+    pub(super) fn owe(&mut self, model: &str, cost: i64) {
+        self.place("");
+        let counted = counting(model, |name| self.accounts.iter().any(|account| account.model() == Some(name)));
+        for account in &mut self.accounts {
+            if account.model().is_none_or(|name| name == counted) {
+                account.owe(cost);
+            }
+        }
+    }
+
+    fn place(&mut self, scope: &str) -> usize {
+        let found = self.accounts.iter().position(|account| &*account.scope == scope);
+        found.unwrap_or_else(|| {
+            self.accounts.push(Account::new(scope));
+            self.accounts.len() - 1
+        })
+    }
+
+    pub(super) fn is_at_rest(&mut self, now: Second) -> bool {
+        self.at_once == 0
+            && self.accounts.iter().all(Account::is_at_rest)
+            && sum(&mut self.requests, now) == 0
+            && sum(&mut self.tokens, now) == 0
+    }
+}
+
+fn window(slot: &mut Option<Box<Window>>, now: Second) -> &mut Window {
+    slot.get_or_insert_with(|| Box::new(Window::new(now)))
+}
+
+fn sum(slot: &mut Option<Box<Window>>, now: Second) -> u64 {
+    slot.as_mut().map_or(0, |window| window.sum(now))
+}
