@@ -15,6 +15,7 @@ mod app;
 mod audit;
 mod change;
 pub mod configuration;
+mod credentials;
 pub mod enrol;
 mod error;
 #[cfg(test)]

@@ -214,8 +214,20 @@ fn user(error: &UserError, habit: Habit) -> Envelope {
 
 fn model(error: &ModelError, habit: Habit) -> Envelope {
     match error {
-        ModelError::NoSuchId(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
-        ModelError::NoModels => habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        ModelError::NoSuchId(_)
+        | ModelError::NotFound(_)
+        | ModelError::NotInDatabase(_)
+        | ModelError::FileNotDatabase(_)
+        | ModelError::OfFile(_)
+        | ModelError::Exists(_)
+        | ModelError::NoId
+        | ModelError::BadId
+        | ModelError::UnknownTeam(_)
+        | ModelError::Unfit(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        ModelError::Absent(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        ModelError::Sealed { .. } | ModelError::NoModels => {
+            habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
         ModelError::Resolve(source) => {
             tracing::error!(error = source as &dyn std::error::Error, "models cannot be resolved");
             Envelope::broken()

@@ -31,7 +31,7 @@ impl<T: Request, S: Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, InputError> {
         let bytes = collect(request.into_body()).await?;
         let body = parse(&bytes)?;
-        if let Some(place) = credentials::place_of_one(&body) {
+        if let Some(place) = credentials::place_of_one(&body, T::SEALED) {
             return Err(InputError::Credential { place });
         }
         let members = match body {

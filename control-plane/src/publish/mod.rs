@@ -166,6 +166,21 @@ impl Publisher {
         Ok(rows.iter().map(|row| resolver.resolve(row)).collect())
     }
 
+    /// Whether a deployment, whose params are not sealed, may be stored; the outer error is that nobody can tell.
+    pub(crate) async fn check(
+        &self,
+        db: &mut PgConnection,
+        row: &models::Deployment,
+    ) -> Result<Result<(), models::publish::Unavailable>, source::ComposeError> {
+        let sections = sections::read(db, &self.0.source.vault).await?;
+        Ok(models::publish::Resolver::new(&self.0.source, &sections).check(row))
+    }
+
+    /// What seals the secrets of rows.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.source.vault
+    }
+
     /// Cancelled when publishing ends.
     pub(crate) fn stopping(&self) -> CancellationToken {
         self.0.stop.clone()
