@@ -3,7 +3,11 @@
 //! All values are sealed by the vault. A deployment's own params come before those of its credential; the two are joined
 //! when the deployment is published, so that a change of a credential publishes every deployment anew.
 
+mod error;
+pub(crate) mod http;
 mod store;
+mod values;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +15,10 @@ use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use crate::models::{self, ModelError};
 use crate::vault::{OpenError, Vault};
+
+pub(crate) use error::CredentialError;
 
 /// A credential, as stored. No Debug: its values are secrets, if sealed ones.
 #[derive(Clone)]
@@ -32,6 +39,19 @@ pub(crate) async fn by_name(db: &mut PgConnection) -> sqlx::Result<BTreeMap<Stri
     Ok(all.into_iter().map(|credential| (credential.name.clone(), credential)).collect())
 }
 
+/// The name of a model, and what of its params would make a credential.
+async fn of_model(
+    db: &mut PgConnection,
+    vault: &Vault,
+    model_id: &str,
+) -> Result<(String, Map<String, Value>), CredentialError> {
+    let found = models::among(db, &[model_id.to_owned()]).await?.pop();
+    let row = found.ok_or_else(|| CredentialError::NoModel(model_id.to_owned()))?;
+    let opened = row.opened(vault);
+    let params = opened.map_err(|source| ModelError::Sealed { id: model_id.to_owned(), source })?;
+    Ok((row.public_name(), values::of_params(&params)))
+}
+
 /// Where the values of a credential are sealed for.
 fn place(name: &str) -> String {
     format!("credentials|sealed_values|{name}")
@@ -45,7 +65,8 @@ impl Credential {
     }
 
     /// Puts these values in place of those that there are.
-    fn seal(&mut self, vault: &Vault, values: Map<String, Value>) {
-        self.sealed_values = vault.seal(&place(&self.name), Value::Object(values).to_string().as_bytes());
+    fn seal(&mut self, vault: &Vault, values: &Map<String, Value>) {
+        let text = Value::Object(values.clone()).to_string();
+        self.sealed_values = vault.seal(&place(&self.name), text.as_bytes());
     }
 }

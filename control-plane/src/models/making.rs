@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Deployment, ModelError, Origin};
 
 /// Members of `model_info` that the gateway says, and that nobody tells it.
-const OURS: [&str; 5] = ["db_model", "created_at", "created_by", "updated_at", "updated_by"];
+const OURS: [&str; 6] = ["db_model", "unavailable", "created_at", "created_by", "updated_at", "updated_by"];
 
 /// Most characters of an id.
 const ID: usize = 256;

@@ -74,7 +74,7 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
     store::among(db, ids).await
 }
 
-/// Every deployment, as [`all`] gives them, locked until the transaction ends.
+/// Every deployment, as [`all`] gives them; those that the API owns are locked until the transaction ends.
 pub(crate) async fn all_locked(db: &mut PgConnection) -> sqlx::Result<Vec<Deployment>> {
     store::all_locked(db).await
 }

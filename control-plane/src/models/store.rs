@@ -46,9 +46,10 @@ pub(super) async fn locked(db: &mut PgConnection, ids: &[String]) -> sqlx::Resul
     Ok(rows.into_iter().map(Deployment::from).collect())
 }
 
-/// Locks all deployments until the transaction ends, and gives them as [`all`] does.
+/// Locks the deployments that the API owns until the transaction ends, and gives all as [`all`] does. Those of the file
+/// are the import's, which locks them in the order of the file.
 pub(super) async fn all_locked(db: &mut PgConnection) -> sqlx::Result<Vec<Deployment>> {
-    sqlx::query!("select id from deployments order by id for update").fetch_all(&mut *db).await?;
+    sqlx::query!("select id from deployments where origin = 'api' order by id for update").fetch_all(&mut *db).await?;
     all(db).await
 }
 

@@ -106,6 +106,13 @@ impl Publisher {
         self.0.hint.notify_one();
     }
 
+    /// Waits until references were resolved at the start, and the database is watched.
+    #[cfg(test)]
+    pub(crate) async fn watches(&self) {
+        let mut reached = self.0.reached.subscribe();
+        let _closed_or_reached = reached.wait_for(Option::is_some).await;
+    }
+
     /// Waits until every connected data plane has applied `revision`, and gives the names of those that have
     /// not when `within` has passed. Empty: all have.
     pub(crate) async fn applied(&self, revision: u64, within: Duration) -> Vec<String> {

@@ -128,6 +128,11 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "",
         "400: it is what answers show in a secret's place; left out, the secret stays",
     ),
+    differs(
+        "A model that names a credential which does not exist",
+        "stored; its calls fail",
+        "400; where the credential is deleted later, the model is left out with a reason until there is one again",
+    ),
     // The file.
     differs(
         "A key that nobody knows",
