@@ -100,9 +100,11 @@ fn all(rows: &[Deployment]) -> Vec<AccessGroup> {
 
 /// The ids of the deployments that are meant, all of which the API owns.
 fn meant(rows: &[Deployment], members: &Members) -> Result<Vec<String>, AccessGroupError> {
-    let (said, is_meant): (&[String], fn(&Deployment, &str) -> bool) = match members.ids.is_empty() {
-        false => (&members.ids, |row, id| row.id == id),
-        true => (&members.names, |row, name| row.public_name() == name || row.model_name == name),
+    let by_id = !members.ids.is_empty();
+    let said = if by_id { &members.ids } else { &members.names };
+    let is_meant = |row: &Deployment, text: &str| match by_id {
+        true => row.id == text,
+        false => row.public_name() == text || row.model_name == text,
     };
     if said.is_empty() {
         return Err(AccessGroupError::NoModels);

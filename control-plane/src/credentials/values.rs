@@ -1,6 +1,8 @@
 //! What the values of a credential may be: members of `litellm_params` that say where a call goes and who pays. Pure.
 
+use litellm_config::reference::Value as Reference;
 use litellm_config::{Severity, secret};
+use providers::Target;
 use serde_json::{Map, Value, json};
 
 use super::CredentialError;
@@ -42,6 +44,11 @@ pub(super) fn check(values: &Map<String, Value>) -> Result<(), CredentialError> 
             return Err(unfit(name, "must be text, or an object as key files hold it"));
         }
     }
+    for name in ["api_base", "base_url"] {
+        if let Some(Reference::Literal(base)) = values.get(name).and_then(Value::as_str).map(Reference::read) {
+            check_base(&base).map_err(|problem| unfit(name, &problem))?;
+        }
+    }
     // Whichever model uses it later is checked again with it.
     let mut params = values.clone();
     params.insert("model".to_owned(), json!("openai/any"));
@@ -52,6 +59,13 @@ pub(super) fn check(values: &Map<String, Value>) -> Result<(), CredentialError> 
     let hint = finding.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
     let name = finding.path.strip_prefix("litellm_params.").unwrap_or(&finding.path);
     Err(unfit(name, &format!("{}{hint}", finding.problem)))
+}
+
+/// An address is one by the same rules for every provider.
+fn check_base(base: &str) -> Result<(), String> {
+    let Some(provider) = providers::find("openai") else { return Ok(()) };
+    let target = Target { api_base: Some(base), ..Target::of("any") };
+    providers::try_addresses(provider, target, "any").map_err(|error| error.to_string())
 }
 
 /// The values as answers show them.
@@ -85,7 +99,7 @@ mod tests {
         for good in [
             json!({}),
             json!({"api_key": "sk-x", "api_base": "https://host.example", "api_version": "1"}),
-            json!({"api_key": "os.environ/KEY"}),
+            json!({"api_key": "os.environ/KEY", "api_base": "os.environ/BASE"}),
             json!({"vertex_credentials": {"private_key": "x"}}),
         ] {
             assert!(check(&object(good.clone())).is_ok(), "{good}");
@@ -99,6 +113,8 @@ mod tests {
             json!({"api_key": {"a": "b"}}),
             json!({"api_key": "***"}),
             json!({"api_base": ["https://host.example"]}),
+            json!({"api_base": "nonsense"}),
+            json!({"base_url": "https://user:hunter2@host.example"}),
         ] {
             assert!(check(&object(bad.clone())).is_err(), "{bad}");
         }

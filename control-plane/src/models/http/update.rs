@@ -82,7 +82,7 @@ pub(super) async fn update(
     actor.may(Permission::ChangeModel, &Subject::Anything)?;
     let id = id_in(&wanted.model_info).ok_or(ModelError::NoId)?;
     let absent = ModelError::NotFound(id.clone());
-    Ok(apply(&app, &actor, wait, (id, absent), wanted, Nulls::Keep, unknown).await?)
+    Ok(apply(&app, &actor, wait, Asked { id, absent, wanted, nulls: Nulls::Keep }, unknown).await?)
 }
 
 /// Changes a model: what is left out stays, `null` removes a member.
@@ -103,20 +103,26 @@ pub(super) async fn patch(
 ) -> Result<Changed<ModelRow>, AuthStyle> {
     actor.may(Permission::ChangeModel, &Subject::Anything)?;
     let absent = ModelError::Absent(id.clone());
-    Ok(apply(&app, &actor, wait, (id, absent), wanted, Nulls::Clear, unknown).await?)
+    Ok(apply(&app, &actor, wait, Asked { id, absent, wanted, nulls: Nulls::Clear }, unknown).await?)
 }
 
 fn id_in(model_info: &Map<String, Value>) -> Option<String> {
     model_info.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
+/// A change of one model, and how it is refused where there is none.
+struct Asked {
+    id: String,
+    absent: ModelError,
+    wanted: Wanted,
+    nulls: Nulls,
+}
+
 async fn apply(
     app: &App,
     actor: &Actor,
     wait: Wait,
-    (id, absent): (String, ModelError),
-    wanted: Wanted,
-    nulls: Nulls,
+    Asked { id, absent, wanted, nulls }: Asked,
     unknown: Vec<String>,
 ) -> Result<Changed<ModelRow>, AdminError> {
     let mut change = Change::begin(app, actor).await?;
