@@ -100,7 +100,9 @@ fn changed(entry: &Entry) -> feed::Change {
         Noun::Key => (Kind::Key, entry.id.clone()),
         Noun::Team => (Kind::Team, entry.id.clone()),
         Noun::User => (Kind::User, entry.id.clone()),
-        Noun::Config => (Kind::Settings, feed::SETTINGS_ID.to_owned()),
+        Noun::Model => (Kind::Deployment, entry.id.clone()),
+        // A credential is in every deployment that names it, and a change of settings publishes all deployments anew.
+        Noun::Config | Noun::Credential => (Kind::Settings, feed::SETTINGS_ID.to_owned()),
     };
     feed::Change { kind, id }
 }

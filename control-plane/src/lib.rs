@@ -1,7 +1,7 @@
 //! Turnpike's control plane: it decides.
 //!
 //! **A change's way.** A call comes in on a listener ([`listen`]) and through the rim (`http`): who asks becomes an
-//! actor (`access`), what is asked becomes a checked request (`http::fields`). The slice (`keys`, `teams`, `users`)
+//! actor (`access`), what is asked becomes a checked request (`http::fields`). The slice (`keys`, `teams`, `models`)
 //! asks whether the actor may, decides by pure rules, and writes rows as one `change`: rows, audit and revision in one
 //! transaction. The commit is the only hand-over: `publish` sees the revision and pushes what changed to every
 //! connected data plane, and the answer waits for them a moment.
@@ -11,11 +11,13 @@
 //! `config.yaml` comes in through `import`. Periodic work is in `jobs`. Settings of the process are [`settings`]'s.
 
 mod access;
+mod access_groups;
 mod app;
 mod audit;
 mod budgets;
 mod change;
 pub mod configuration;
+mod credentials;
 pub mod enrol;
 mod error;
 #[cfg(test)]

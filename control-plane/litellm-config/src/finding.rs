@@ -25,6 +25,9 @@ impl fmt::Display for Severity {
     }
 }
 
+/// How the hint for an unknown name begins.
+pub(crate) const DID_YOU_MEAN: &str = "did you mean";
+
 /// One thing that a reader of the file should know: what, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -40,6 +43,13 @@ pub struct Finding {
     pub problem: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl Finding {
+    /// Whether a name is not known and one like it is.
+    pub fn is_misspelling(&self) -> bool {
+        self.hint.as_deref().is_some_and(|hint| hint.starts_with(DID_YOU_MEAN))
+    }
 }
 
 impl fmt::Display for Finding {

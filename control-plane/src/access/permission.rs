@@ -25,6 +25,14 @@ pub(crate) enum Permission {
     ChangeUser,
     DeleteUser,
     ReadModel,
+    /// Where its calls go, and with which credential.
+    ChangeModel,
+    BlockModel,
+    ReadCredential,
+    ChangeCredential,
+    /// Which models a name in a key's list stands for.
+    ReadAccessGroup,
+    ChangeAccessGroup,
     ReadSpend,
     ReadFleet,
     ChangeFleet,
@@ -68,8 +76,20 @@ impl Actor {
             Permission::CreateTeam
             | Permission::CreateUser
             | Permission::DeleteUser
+            | Permission::BlockModel
+            | Permission::ReadCredential
+            | Permission::ChangeCredential
+            | Permission::ReadAccessGroup
+            | Permission::ChangeAccessGroup
             | Permission::ReadFleet
             | Permission::ChangeFleet => Err(self.admins_only()),
+            // Nor a team's admin for the team: who names a host and a reference to the environment is told what it holds.
+            Permission::ChangeModel => Err(AccessError::Forbidden(format!(
+                "Only proxy admins add and change models. Route={}. Your role={}. Your user_id={}",
+                self.route,
+                self.role.name(),
+                self.user_id.as_deref().unwrap_or("None"),
+            ))),
             Permission::DeleteTeam | Permission::BlockTeam | Permission::ManageTeam => match subject {
                 Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
                 _ => Err(self.admins_only()),
@@ -200,9 +220,14 @@ impl Actor {
 impl Permission {
     fn reads(self) -> bool {
         match self {
-            Self::ReadKey | Self::ReadTeam | Self::ReadUser | Self::ReadModel | Self::ReadSpend | Self::ReadFleet => {
-                true
-            }
+            Self::ReadKey
+            | Self::ReadTeam
+            | Self::ReadUser
+            | Self::ReadModel
+            | Self::ReadCredential
+            | Self::ReadAccessGroup
+            | Self::ReadSpend
+            | Self::ReadFleet => true,
             Self::CreateKey
             | Self::ChangeKey
             | Self::DeleteKey
@@ -215,6 +240,10 @@ impl Permission {
             | Self::CreateUser
             | Self::ChangeUser
             | Self::DeleteUser
+            | Self::ChangeModel
+            | Self::BlockModel
+            | Self::ChangeCredential
+            | Self::ChangeAccessGroup
             | Self::ChangeFleet => false,
         }
     }

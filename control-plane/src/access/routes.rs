@@ -4,7 +4,7 @@ use super::authenticate::AccessError;
 
 /// The groups by which a list may name admin routes. A name that stands for none of ours allows none of ours.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("management_routes", &["/key/*", "/team/*", "/user/*", "/model/*", "/v1/model/*", "/spend/*"]),
+    ("management_routes", &["/key/*", "/team/*", "/user/*", "/model/*", "/v1/model/*", "/v2/model/*", "/spend/*"]),
     ("key_management_routes", &["/key/*", "/spend/logs"]),
     ("spend_tracking_routes", &["/spend/*"]),
     (
@@ -17,10 +17,12 @@ const GROUPS: &[(&str, &[&str])] = &[
             "/user/info",
             "/model/info",
             "/v1/model/info",
+            "/v2/model/info",
+            "/model_group/info",
             "/health",
         ],
     ),
-    ("model_info_routes", &["/model/info", "/v1/model/info"]),
+    ("model_info_routes", &["/model/info", "/v1/model/info", "/model_group/info"]),
 ];
 
 /// Whether a key with this list may call `route`. An empty list allows every route.

@@ -35,6 +35,9 @@ pub(crate) enum Noun {
     Key,
     Team,
     User,
+    /// A deployment.
+    Model,
+    Credential,
     /// The file that configures the product; its id is `config`.
     Config,
 }
@@ -96,6 +99,8 @@ impl Noun {
             Self::Key => "key",
             Self::Team => "team",
             Self::User => "user",
+            Self::Model => "model",
+            Self::Credential => "credential",
             Self::Config => "config",
         }
     }

@@ -8,6 +8,8 @@ use time::macros::format_description;
 
 use super::{AdminError, Habit, InputError};
 use crate::access::AccessError;
+use crate::access_groups::AccessGroupError;
+use crate::credentials::CredentialError;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
 use crate::models::ModelError;
@@ -59,6 +61,8 @@ pub(super) fn of(error: &AdminError, habit: Habit) -> Envelope {
         AdminError::Team(error) => team(error, habit),
         AdminError::User(error) => user(error, habit),
         AdminError::Model(error) => model(error, habit),
+        AdminError::Credential(error) => credential(error, habit),
+        AdminError::AccessGroup(error) => access_group(error, habit),
         AdminError::Spend(error) => match error {
             SpendError::Day { .. } | SpendError::TooManyDays { .. } => {
                 habit.refuse(StatusCode::BAD_REQUEST, format!("/spend/logs Error({error})"))
@@ -214,13 +218,54 @@ fn user(error: &UserError, habit: Habit) -> Envelope {
 
 fn model(error: &ModelError, habit: Habit) -> Envelope {
     match error {
-        ModelError::NoSuchId(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
-        ModelError::NoModels => habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        ModelError::NoSuchId(_)
+        | ModelError::NotFound(_)
+        | ModelError::NotInDatabase(_)
+        | ModelError::FileNotDatabase(_)
+        | ModelError::OfFile(_)
+        | ModelError::Exists(_)
+        | ModelError::NoId
+        | ModelError::BadId
+        | ModelError::UnknownTeam(_)
+        | ModelError::Unfit(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        ModelError::Absent(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        ModelError::Sealed { .. } | ModelError::NoModels => {
+            habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
         ModelError::Resolve(source) => {
             tracing::error!(error = source as &dyn std::error::Error, "models cannot be resolved");
             Envelope::broken()
         }
         ModelError::Database(error) => database(error),
+    }
+}
+
+fn credential(error: &CredentialError, habit: Habit) -> Envelope {
+    match error {
+        CredentialError::Exists(_) => habit.refuse(StatusCode::CONFLICT, error.to_string()),
+        CredentialError::NotFound(_) | CredentialError::NoModel(_) => {
+            habit.refuse(StatusCode::NOT_FOUND, error.to_string())
+        }
+        CredentialError::BadName
+        | CredentialError::Renamed
+        | CredentialError::Nothing
+        | CredentialError::Unfit { .. } => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        CredentialError::Sealed { .. } => habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        CredentialError::Model(error) => model(error, habit),
+        CredentialError::Database(error) => database(error),
+    }
+}
+
+fn access_group(error: &AccessGroupError, habit: Habit) -> Envelope {
+    match error {
+        AccessGroupError::Exists(_) => habit.refuse(StatusCode::CONFLICT, error.to_string()),
+        AccessGroupError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        AccessGroupError::BadName
+        | AccessGroupError::NoModels
+        | AccessGroupError::UnknownModel(_)
+        | AccessGroupError::OfFile(_)
+        | AccessGroupError::InFile(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        AccessGroupError::Database(error) => database(error),
     }
 }
 

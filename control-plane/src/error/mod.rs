@@ -13,6 +13,8 @@ pub(crate) use envelope::Envelope;
 pub(crate) use refusals::{ErrorBody, IssuesBody, Refusals};
 
 use crate::access::AccessError;
+use crate::access_groups::AccessGroupError;
+use crate::credentials::CredentialError;
 use crate::http::fields::Issue;
 use crate::keys::KeyError;
 use crate::models::ModelError;
@@ -35,6 +37,10 @@ pub(crate) enum AdminError {
     User(#[from] UserError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error(transparent)]
+    AccessGroup(#[from] AccessGroupError),
     #[error(transparent)]
     Spend(#[from] SpendError),
     #[error("the database")]

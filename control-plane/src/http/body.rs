@@ -31,7 +31,7 @@ impl<T: Request, S: Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: HttpRequest, _state: &S) -> Result<Self, InputError> {
         let bytes = collect(request.into_body()).await?;
         let body = parse(&bytes)?;
-        if let Some(place) = credentials::place_of_one(&body) {
+        if let Some(place) = credentials::place_of_one(&body, T::SEALED) {
             return Err(InputError::Credential { place });
         }
         let members = match body {
@@ -41,10 +41,21 @@ impl<T: Request, S: Sync> FromRequest<S> for Body<T> {
                 return Err(InputError::Fields(vec![Issue::of_body("model_attributes_type", msg, other)]));
             }
         };
-        let (form, unknown) = check::check("body", T::FIELDS, members).map_err(InputError::Fields)?;
+        let checked = check::check("body", T::FIELDS, members);
+        let (form, unknown) = checked.map_err(|issues| InputError::Fields(without(T::SEALED, issues)))?;
         let asked = T::read(form).map_err(InputError::Fields)?;
         Ok(Self { asked, unknown })
     }
+}
+
+/// The issues without what stands in fields that are `sealed`.
+fn without(sealed: &[&str], mut issues: Vec<Issue>) -> Vec<Issue> {
+    for issue in &mut issues {
+        if issue.loc.get(1).and_then(Value::as_str).is_some_and(|field| sealed.contains(&field)) {
+            issue.input = Value::Null;
+        }
+    }
+    issues
 }
 
 /// Reads a body whole, up to [`BODY_BYTES`].

@@ -6,11 +6,12 @@
 
 use serde_json::Value;
 
-/// The place of the first credential in `body`, which is not repeated.
-pub(super) fn place_of_one(body: &Value) -> Option<String> {
+/// The place of the first credential in `body` outside of the fields that are `sealed`; it is not repeated.
+pub(super) fn place_of_one(body: &Value, sealed: &[&str]) -> Option<String> {
     let Value::Object(members) = body else { return None };
     // The top level has the credentials that the API is about: keys are named by their value there.
-    members.iter().find_map(|(name, value)| below(value, name, Within::Anything))
+    let open = members.iter().filter(|(name, _)| !sealed.contains(&name.as_str()));
+    open.into_iter().find_map(|(name, value)| below(value, name, Within::Anything))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,8 +79,11 @@ mod tests {
                 "secret_manager_settings.hashicorp.client_secret",
             ),
         ] {
-            assert_eq!(place_of_one(&body).as_deref(), Some(place), "{body}");
+            assert_eq!(place_of_one(&body, &["litellm_params"]).as_deref(), Some(place), "{body}");
         }
+        let sealed = json!({"litellm_params": {"api_key": "sk-x"}, "config": {}});
+        assert_eq!(place_of_one(&sealed, &["litellm_params"]), None);
+        assert_eq!(place_of_one(&sealed, &[]).as_deref(), Some("litellm_params.api_key"));
     }
 
     #[test]
@@ -91,7 +95,7 @@ mod tests {
             json!({"aliases": {"gpt": "gpt-4o"}, "model_max_budget": {"gpt": {"max_budget": 1}}}),
             json!(["api_key"]),
         ] {
-            assert_eq!(place_of_one(&body), None, "{body}");
+            assert_eq!(place_of_one(&body, &[]), None, "{body}");
         }
     }
 }

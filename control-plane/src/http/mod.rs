@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::error::Envelope;
-use crate::{health, keys, models, spend, teams, users};
+use crate::{access_groups, credentials as named_credentials, health, keys, models, spend, teams, users};
 
 /// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` from one address.
 pub(crate) fn admin_router(app: App, calls_per_second: Option<NonZeroU32>) -> Router {
@@ -42,6 +42,8 @@ fn documented() -> (Router<App>, OpenApi) {
         .merge(teams::http::router())
         .merge(users::http::router())
         .merge(models::http::router())
+        .merge(named_credentials::http::router())
+        .merge(access_groups::http::router())
         .merge(spend::http::router())
         .merge(health::http::router())
         .split_for_parts()

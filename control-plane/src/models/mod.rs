@@ -1,10 +1,15 @@
 //! Deployments: the places that serve models.
 //!
 //! A row keeps `litellm_params` as they were written: references stay references, secrets are sealed apart.
-//! Writing rows is done by the import of `config.yaml` today; [`publish`] makes them snapshot resources.
+//! Rows are written by the import of `config.yaml` and by the endpoints in [`http`]; [`publish`] makes them snapshot
+//! resources.
 
+mod check;
+mod error;
 pub(crate) mod http;
+mod making;
 pub(crate) mod publish;
+mod row;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,9 +20,12 @@ use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::publish::source::ComposeError;
+use crate::app::App;
+use crate::audit::{Entry, Noun};
+use crate::change::Change;
 use crate::vault::{OpenError, Vault};
 
+pub(crate) use error::ModelError;
 pub(crate) use store::{NewDeployment, delete, place_in_file, put_from_file};
 
 /// One place that serves a model, as stored. No Debug: params may hold what should have been a secret.
@@ -46,6 +54,16 @@ pub(crate) enum Origin {
     Api,
 }
 
+impl Origin {
+    /// The word for it, as stored.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Api => "api",
+        }
+    }
+}
+
 /// Every deployment, in the order of the file, then of their making.
 pub(crate) async fn all(db: &mut PgConnection) -> sqlx::Result<Vec<Deployment>> {
     store::all(db).await
@@ -56,20 +74,21 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
     store::among(db, ids).await
 }
 
-/// Why a request about models is refused.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ModelError {
-    /// LiteLLM answers this with status 400.
-    #[error("Model id = {0} not found on litellm proxy")]
-    NoSuchId(String),
-    /// LiteLLM answers this with status 500: without models, a gateway is not set up.
-    #[error("LLM Model List not loaded in. Make sure you passed models in your config.yaml")]
-    NoModels,
-    /// Stored settings do not open, or the database is away.
-    #[error("resolving models")]
-    Resolve(#[from] ComposeError),
-    #[error("reading models")]
-    Database(#[from] sqlx::Error),
+/// Every deployment, as [`all`] gives them; those that the API owns are locked until the transaction ends.
+pub(crate) async fn all_locked(db: &mut PgConnection) -> sqlx::Result<Vec<Deployment>> {
+    store::all_locked(db).await
+}
+
+/// Puts a changed deployment in place of what the API owned before, as a part of a change.
+pub(crate) async fn put(change: &mut Change, before: &Deployment, after: &Deployment) -> sqlx::Result<()> {
+    store::update(change.db(), after).await?;
+    change.note(Entry::updated(Noun::Model, &after.id, row::for_audit(before), row::for_audit(after)));
+    Ok(())
+}
+
+/// Whether a deployment, whose params are not sealed yet, may be stored.
+async fn check(app: &App, db: &mut PgConnection, row: &Deployment) -> Result<(), ModelError> {
+    Ok(app.publisher.check(db, row).await??)
 }
 
 /// Where the secret members of a deployment's params are sealed for.
@@ -87,6 +106,31 @@ impl Deployment {
             params.extend(secrets);
         }
         Ok(params)
+    }
+
+    /// The deployment with its secrets back in `params`, to be changed and sealed again.
+    fn unsealed(&self, vault: &Vault) -> Result<Self, ModelError> {
+        let opened = self.opened(vault).map_err(|source| ModelError::Sealed { id: self.id.clone(), source })?;
+        Ok(Self { params: opened, sealed_params: None, ..self.clone() })
+    }
+
+    /// Takes the secrets out of `params`, and seals them.
+    fn seal(&mut self, vault: &Vault) {
+        let (open, secrets) = litellm_config::secret::split(&self.params);
+        let seal = || vault.seal(&place(&self.id), Value::Object(secrets.clone()).to_string().as_bytes());
+        self.sealed_params = (!secrets.is_empty()).then(seal);
+        self.params = open;
+    }
+
+    /// The only team that may call it.
+    pub(crate) fn team_id(&self) -> Option<&str> {
+        self.model_info.get("team_id").and_then(Value::as_str).filter(|id| !id.is_empty())
+    }
+
+    /// The name by which clients know it.
+    pub(crate) fn public_name(&self) -> String {
+        let of_team = self.model_info.get("team_public_model_name").and_then(Value::as_str);
+        of_team.filter(|_| self.team_id().is_some()).unwrap_or(&self.model_name).to_owned()
     }
 
     /// `litellm_params.model`, as configured.

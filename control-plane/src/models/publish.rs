@@ -17,8 +17,8 @@ use crate::publish::source::Source;
 
 /// Resolves deployments against one moment's settings and environment.
 pub(crate) struct Resolver<'a> {
-    source: &'a Source,
-    sections: &'a Sections,
+    pub(super) source: &'a Source,
+    pub(super) sections: &'a Sections,
 }
 
 /// Why a deployment cannot be called as configured. Names variables and members, never values.
@@ -53,6 +53,7 @@ impl<'a> Resolver<'a> {
     /// The deployment as data planes use it.
     pub(crate) fn resolve(&self, row: &Deployment) -> Result<pb::Deployment, Unavailable> {
         let params = row.opened(&self.source.vault).map_err(|error| Unavailable(error.to_string()))?;
+        let params = self.with_credential(params)?;
         let look_up = |name: &str| self.sections.look_up(&self.source.environment, name);
         let (read, findings) = litellm_config::read_deployment(&row.model_name, &params, &row.model_info, &look_up);
         let Some(read) = read.into_iter().next() else {
@@ -112,6 +113,29 @@ impl<'a> Resolver<'a> {
             drop_params: strings(params.get("additional_drop_params")),
             base_model: read.base_model.unwrap_or_default(),
         })
+    }
+
+    /// The params with what their `litellm_credential_name` stands for; what they say themselves comes first.
+    pub(super) fn with_credential(&self, mut params: Map<String, Value>) -> Result<Map<String, Value>, Unavailable> {
+        let named = match params.shift_remove("litellm_credential_name") {
+            None | Some(Value::Null) => return Ok(params),
+            Some(Value::String(named)) => Text::read(&named),
+            Some(_) => return Err(Unavailable("litellm_params.litellm_credential_name: must be text".to_owned())),
+        };
+        let name = named.resolve(&|name| self.sections.look_up(&self.source.environment, name)).unwrap_or_default();
+        let Some(credential) = self.sections.credential(&name) else {
+            return Err(Unavailable(format!(
+                "litellm_params.litellm_credential_name: there is no credential `{name}`. Make it with POST /credentials"
+            )));
+        };
+        let values = credential.opened(&self.source.vault);
+        let values = values.map_err(|error| Unavailable(format!("its credential `{name}`: {error}")))?;
+        for (name, value) in values {
+            if params.get(&name).is_none_or(Value::is_null) {
+                params.insert(name, value);
+            }
+        }
+        Ok(params)
     }
 
     /// The price of the deployment, and for a wildcard those of the models that it may stand for.

@@ -31,6 +31,70 @@ pub(super) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
     Ok(rows.into_iter().map(Deployment::from).collect())
 }
 
+/// The deployments among these ids that exist, locked until the transaction ends; in one order, so that nobody waits for
+/// each other.
+pub(super) async fn locked(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Deployment>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, model_name, params, sealed_params, model_info, blocked, origin, created_at, created_by, updated_at,
+                updated_by
+         from deployments where id = any($1) order by id for update",
+        ids,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(Deployment::from).collect())
+}
+
+/// Locks the deployments that the API owns until the transaction ends, and gives all as [`all`] does. Those of the file
+/// are the import's, which locks them in the order of the file.
+pub(super) async fn all_locked(db: &mut PgConnection) -> sqlx::Result<Vec<Deployment>> {
+    sqlx::query!("select id from deployments where origin = 'api' order by id for update").fetch_all(&mut *db).await?;
+    all(db).await
+}
+
+/// Adds a deployment that the API owns. One with its id is a violation of `deployments_pkey`.
+pub(super) async fn insert(db: &mut PgConnection, new: &Deployment) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into deployments (id, model_name, params, sealed_params, model_info, blocked, origin, created_at,
+                                  created_by, updated_at, updated_by)
+         values ($1, $2, $3, $4, $5, $6, 'api', $7, $8, $9, $10)",
+        new.id,
+        new.model_name,
+        Value::Object(new.params.clone()),
+        new.sealed_params.as_deref(),
+        Value::Object(new.model_info.clone()),
+        new.blocked,
+        new.created_at,
+        new.created_by,
+        new.updated_at,
+        new.updated_by,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Puts a deployment that the API owns in place of what is stored under its id.
+pub(super) async fn update(db: &mut PgConnection, row: &Deployment) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update deployments set model_name = $2, params = $3, sealed_params = $4, model_info = $5, blocked = $6,
+                updated_at = $7, updated_by = $8
+         where id = $1 and origin = 'api'",
+        row.id,
+        row.model_name,
+        Value::Object(row.params.clone()),
+        row.sealed_params.as_deref(),
+        Value::Object(row.model_info.clone()),
+        row.blocked,
+        row.updated_at,
+        row.updated_by,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// A deployment that a file owns, as it is to be stored.
 pub(crate) struct NewDeployment {
     pub(crate) id: String,

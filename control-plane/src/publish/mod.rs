@@ -109,6 +109,13 @@ impl Publisher {
         self.0.hint.notify_one();
     }
 
+    /// Waits until references were resolved at the start, and the database is watched.
+    #[cfg(test)]
+    pub(crate) async fn watches(&self) {
+        let mut reached = self.0.reached.subscribe();
+        let _closed_or_reached = reached.wait_for(Option::is_some).await;
+    }
+
     /// Waits until every connected data plane has applied `revision`, and gives the names of those that have
     /// not when `within` has passed. Empty: all have.
     pub(crate) async fn applied(&self, revision: u64, within: Duration) -> Vec<String> {
@@ -167,6 +174,21 @@ impl Publisher {
         let sections = sections::read(db, &self.0.source.vault).await?;
         let resolver = models::publish::Resolver::new(&self.0.source, &sections);
         Ok(rows.iter().map(|row| resolver.resolve(row)).collect())
+    }
+
+    /// Whether a deployment, whose params are not sealed, may be stored; the outer error is that nobody can tell.
+    pub(crate) async fn check(
+        &self,
+        db: &mut PgConnection,
+        row: &models::Deployment,
+    ) -> Result<Result<(), models::publish::Unavailable>, source::ComposeError> {
+        let sections = sections::read(db, &self.0.source.vault).await?;
+        Ok(models::publish::Resolver::new(&self.0.source, &sections).check(row))
+    }
+
+    /// What seals the secrets of rows.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.source.vault
     }
 
     /// Cancelled when publishing ends.

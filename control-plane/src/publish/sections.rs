@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 use super::resource::flag;
 use super::source::{ComposeError, Environment, Source};
 use crate::budgets::{Budget, publish};
+use crate::credentials::{self, Credential};
 use crate::keys::duration::Span;
 use crate::vault::Vault;
 
@@ -24,13 +25,14 @@ pub(crate) fn place(section: &str, origin: &str) -> String {
     format!("settings|sealed_value|{section}/{origin}")
 }
 
-/// All sections, with their secret members. No Debug: it would show them.
+/// All sections, with their secret members, and the named credentials. No Debug: it would show them.
 #[derive(Default)]
 pub(crate) struct Sections {
     general: Map<String, Value>,
     litellm: Map<String, Value>,
     router: Map<String, Value>,
     environment: BTreeMap<String, String>,
+    credentials: BTreeMap<String, Credential>,
 }
 
 /// Reads all sections.
@@ -39,9 +41,9 @@ pub(crate) async fn read(db: &mut PgConnection, vault: &Vault) -> Result<Section
         "select section, origin, value, sealed_value from settings
          order by section, case origin when 'file' then 0 else 1 end",
     )
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
-    let mut sections = Sections::default();
+    let mut sections = Sections { credentials: credentials::by_name(db).await?, ..Sections::default() };
     for row in rows {
         let mut members = object(row.value);
         if let Some(sealed) = row.sealed_value {
@@ -72,6 +74,11 @@ impl Sections {
             Some(own) => Text::read(own).resolve(&|other| environment.get(other)).filter(|text| !text.is_empty()),
             None => environment.get(name),
         }
+    }
+
+    /// The credential that deployments name so.
+    pub(crate) fn credential(&self, name: &str) -> Option<&Credential> {
+        self.credentials.get(name)
     }
 
     /// What data planes need of them.

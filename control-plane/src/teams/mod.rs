@@ -30,6 +30,9 @@ use crate::spend::Owner;
 /// The team that LiteLLM's admin pages keep their sessions under. Never a real one.
 pub(crate) const RESERVED_ID: &str = "litellm-dashboard";
 
+/// The entry of a list of models that stands for none.
+const NO_MODELS: &str = "no-default-models";
+
 /// A team as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Team {
@@ -129,6 +132,42 @@ impl Team {
         }
         Ok(())
     }
+}
+
+/// Lets a team call a model of its own, as a part of a change. An empty list lets it call every model already. Gives
+/// whether there is such a team.
+pub(crate) async fn open_to(
+    change: &mut Change,
+    team_id: &str,
+    model: &str,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let Some(before) = store::locked(change.db(), &[team_id.to_owned()]).await?.pop() else { return Ok(false) };
+    if !before.models.is_empty() && !before.models.iter().any(|name| name == model) {
+        let mut team = before.clone();
+        team.models.push(model.to_owned());
+        team.updated_at = now;
+        store::update(change.db(), &team).await?;
+        note_update(change, &before, &team);
+    }
+    Ok(true)
+}
+
+/// Takes a model of its own from a team's list, as a part of a change. A list that would be empty, and so allow
+/// everything, allows nothing instead.
+pub(crate) async fn close_to(change: &mut Change, team_id: &str, model: &str, now: OffsetDateTime) -> sqlx::Result<()> {
+    let Some(before) = store::locked(change.db(), &[team_id.to_owned()]).await?.pop() else { return Ok(()) };
+    if before.models.iter().any(|name| name == model) {
+        let mut team = before.clone();
+        team.models.retain(|name| name != model);
+        if team.models.is_empty() {
+            team.models.push(NO_MODELS.to_owned());
+        }
+        team.updated_at = now;
+        store::update(change.db(), &team).await?;
+        note_update(change, &before, &team);
+    }
+    Ok(())
 }
 
 /// Notes a changed team: all of it before, and what is different after.

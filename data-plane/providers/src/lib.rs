@@ -17,6 +17,7 @@ mod provider;
 mod redact;
 mod refusal;
 mod table;
+mod trial;
 
 pub use address::{Address, AddressError, ModelIn};
 pub use description::{Addition, Defaults, Field, HeaderDefault, Kind, Quirks};
@@ -24,3 +25,4 @@ pub use fault::{Fault, FaultClass, Retry};
 pub use naming::{InferError, Named, infer, known_prefixes};
 pub use provider::{Provider, Target};
 pub use table::{PROVIDERS, find};
+pub use trial::try_addresses;

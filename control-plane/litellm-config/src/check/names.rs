@@ -2,6 +2,8 @@
 
 use strsim::damerau_levenshtein;
 
+use crate::finding::DID_YOU_MEAN;
+
 /// The name among `known` that `name` was probably meant to be: equal but for case and separators, else at most a
 /// quarter of its letters away.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -31,7 +33,7 @@ fn plain(name: &str) -> String {
 
 /// The hint for an unknown name.
 pub(crate) fn did_you_mean(name: &str) -> String {
-    format!("did you mean `{name}`?")
+    format!("{DID_YOU_MEAN} `{name}`?")
 }
 
 #[cfg(test)]

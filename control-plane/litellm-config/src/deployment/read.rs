@@ -200,7 +200,7 @@ impl Draft<'_> {
     fn unavailable(&self, access: &mut Access, reader: &mut Reader<'_>) -> Option<String> {
         let credential = self.params.node("litellm_credential_name");
         let reason = match access.missing(self.model_ref.provider, reader) {
-            _ if credential.is_some() => "named credentials are supported".to_owned(),
+            _ if credential.is_some() => "its credential is there, made with POST /credentials".to_owned(),
             Some(reason) => reason,
             None => return None,
         };

@@ -107,6 +107,32 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "refused with `detail` alone",
         "the same rules and text; on model calls in the envelope",
     ),
+    differs(
+        "A team's admin who adds a model for the team",
+        "allowed with a licence",
+        "403: who names a host and a reference such as `os.environ/NAME` is sent what the variable holds; proxy admins add \
+         models of teams",
+    ),
+    differs(
+        "A model that is added through the API and cannot be called as written",
+        "stored, and its calls fail",
+        "400 with the place, by the rules of `config.yaml`: unknown provider, misspelt name, wrong type, unusable address",
+    ),
+    differs(
+        "The last model of a team's own that is deleted",
+        "",
+        "leaves the team's list of models too; a list that would be empty, and so allow everything, gets `no-default-models`",
+    ),
+    differs(
+        "`***` in a change of a model",
+        "",
+        "400: it is what answers show in a secret's place; left out, the secret stays",
+    ),
+    differs(
+        "A model that names a credential which does not exist",
+        "stored; its calls fail",
+        "400; where the credential is deleted later, the model is left out with a reason until there is one again",
+    ),
     // The file.
     differs(
         "A key that nobody knows",

@@ -32,8 +32,9 @@ const KEYS: &[Key] = &[
     works("extra_headers", Shape::TextMap),
     works("headers", Shape::TextMap).note("another name for `extra_headers`, which wins"),
     works("extra_body", Shape::Map),
+    works("litellm_credential_name", Shape::Text)
+        .note("a credential that was made with `POST /credentials`; until there is one, the deployment is left out"),
     // Not yet.
-    later("litellm_credential_name", Shape::Text, "named credentials; the deployment is left out until then"),
     later("tenant_id", Shape::Text, ENTRA),
     later("client_id", Shape::Text, ENTRA),
     later("client_secret", Shape::Text, ENTRA),

@@ -10,7 +10,7 @@ const TOP: &[Key] = &[
     works("environment_variables", Shape::TextMap)
         .note("set before references are resolved, as in LiteLLM; settings of the process itself (addresses, database, certificates) are read from its real environment only"),
     works("include", Shape::TextOrTexts).note("lists are concatenated, other keys overwritten; a file may include others, each once"),
-    later("credential_list", Shape::Maps, "named credentials; write the credentials into each deployment"),
+    later("credential_list", Shape::Maps, "named credentials; make them with `POST /credentials`, or write them into each deployment"),
     open_door("guardrails", Shape::List, "text passes unchecked"),
     open_door("policies", Shape::Any, "text passes unchecked"),
     open_door("policy_attachments", Shape::List, "text passes unchecked"),

@@ -69,6 +69,8 @@ pub(crate) trait Request: Sized {
     const NAME: &'static str;
     /// Its fields, in groups that the slice may want to take as a whole.
     const FIELDS: &'static [&'static [Field]];
+    /// The fields whose credentials the slice seals. Everywhere else a credential in the clear is refused.
+    const SEALED: &'static [&'static str] = &[];
 
     /// Reads the checked fields. What no single field can get wrong is an issue here.
     fn read(form: Form) -> Result<Self, Vec<Issue>>;

@@ -5,15 +5,14 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::seen;
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
 use crate::error::Generic;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, optional};
 use crate::http::query::Query;
+use crate::models::ModelError;
 use crate::models::view::{ModelView, view};
-use crate::models::visible::Holder;
-use crate::models::{self, Deployment, ModelError};
-use crate::teams;
 
 /// Which models to show.
 #[derive(Debug)]
@@ -57,24 +56,8 @@ pub(super) async fn info(
 ) -> Result<Json<ModelList>, Generic> {
     actor.may(Permission::ReadModel, &Subject::Anything)?;
     let mut db = app.db.acquire().await?;
-    let mut rows = models::all(&mut db).await?;
-    if rows.is_empty() {
-        return Err(ModelError::NoModels.into());
-    }
-    if let Some(key) = actor.key().filter(|_| !actor.sees_all()) {
-        let team = match &key.team_id {
-            Some(team_id) => teams::find(&mut db, team_id).await?,
-            None => None,
-        };
-        let holder = Holder {
-            models: &key.models,
-            team_id: key.team_id.as_deref(),
-            team_models: team.as_ref().map(|team| team.models.as_slice()).unwrap_or_default(),
-        };
-        rows.retain(|row| holder.sees(row));
-    }
-    let of_team = |row: &Deployment| row.model_info.get("team_id").and_then(|id| id.as_str()).map(str::to_owned);
-    rows.retain(|row| which.team_id.is_none() || of_team(row) == which.team_id);
+    let mut rows = seen(&mut db, &actor).await?;
+    rows.retain(|row| which.team_id.is_none() || row.team_id() == which.team_id.as_deref());
     if let Some(id) = which.id {
         rows.retain(|row| row.id == id);
         if rows.is_empty() {
