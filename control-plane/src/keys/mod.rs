@@ -17,6 +17,8 @@ mod rights;
 mod store;
 mod view;
 
+use std::collections::HashMap;
+
 use proto::{KeyHash, NanoUsd};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -79,6 +81,16 @@ pub(crate) async fn of_teams(db: &mut PgConnection, team_ids: &[String], limit: 
 /// The newest keys of a user, at most `limit`; of everybody where there is no user given.
 pub(crate) async fn of_user(db: &mut PgConnection, user_id: Option<&str>, limit: i64) -> sqlx::Result<Vec<Key>> {
     store::of_user(db, user_id, limit).await
+}
+
+/// How many keys each of these users has; who has none is not there.
+pub(crate) async fn counts_of_users(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<HashMap<String, i64>> {
+    store::counts_of_users(db, user_ids).await
+}
+
+/// How many keys each of these teams has; one that has none is not there.
+pub(crate) async fn counts_of_teams(db: &mut PgConnection, team_ids: &[String]) -> sqlx::Result<HashMap<String, i64>> {
+    store::counts_of_teams(db, team_ids).await
 }
 
 /// Stores a new key as a part of a change.

@@ -2,11 +2,15 @@
 //!
 //! The roster is [`roster`]'s, the wire's view [`view`]'s, how data planes learn of a team [`publish`]'s.
 
+mod callbacks;
 mod error;
 mod fields;
 pub(crate) mod http;
 mod making;
+mod models;
+mod page;
 mod patch;
+mod permissions;
 pub(crate) mod publish;
 mod roster;
 mod store;

@@ -5,6 +5,7 @@
 mod error;
 pub(crate) mod http;
 mod making;
+mod page;
 mod patch;
 pub(crate) mod publish;
 mod store;
@@ -66,6 +67,11 @@ pub(crate) async fn views_of(db: &mut PgConnection, user_ids: &[String]) -> sqlx
         }
     }
     Ok(views)
+}
+
+/// The ids of the first users by id, at most `limit`.
+pub(crate) async fn ids(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<String>> {
+    store::ids(db, limit).await
 }
 
 /// Keeps the user from being deleted until the transaction ends, where there is such a user.
