@@ -83,7 +83,11 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         ],
         "kept and shown, and not acted on yet: calls are logged nowhere; changed by proxy admins; credentials are references such as `os.environ/NAME`, those in the clear a 400",
     ),
-    works("Permissions of members", &["GET /team/permissions_list", "POST /team/permissions_update"]),
+    differs(
+        "Permissions of members",
+        &["GET /team/permissions_list", "POST /team/permissions_update"],
+        "those to make, change, show and delete keys and to read `/spend/logs` hold; the others are kept and shown",
+    ),
     works("Looking at keys", &["POST /v2/key/info", "GET /key/aliases"]),
     works("Deployments", &["GET /model/info", "GET /v1/model/info"]),
     works("Spend of calls", &["GET /spend/logs"]),
