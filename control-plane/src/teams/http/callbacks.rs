@@ -1,7 +1,7 @@
 //! `/team/{team_id}/callback` and `POST /team/{team_id}/disable_logging`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use crate::error::Generic;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, optional, required};
+use crate::http::path::Names;
 use crate::teams::callbacks::{self, Callback, Logging};
 use crate::teams::view::TeamView;
 use crate::teams::{Team, TeamError, store};
@@ -96,10 +97,11 @@ fn shown(team_id: String, logging: Logging, message: Option<String>) -> Callback
 pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
-    Path(team_id): Path<String>,
+    names: Names<1>,
     wait: Wait,
     Body { asked: callback, unknown }: NewCallback,
 ) -> Result<Changed<CallbackAdded>, Generic> {
+    let Names([team_id]) = names;
     // A reference reads what the server has in its environment: that is for proxy admins to allow.
     let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
     let mut team = before.clone();
@@ -119,8 +121,9 @@ pub(super) async fn add(
 pub(super) async fn show(
     State(app): State<App>,
     actor: Actor,
-    Path(team_id): Path<String>,
+    names: Names<1>,
 ) -> Result<Json<CallbacksShown>, Generic> {
+    let Names([team_id]) = names;
     actor.may(Permission::ReadTeam, &Subject::Anything)?;
     let mut db = app.db.acquire().await?;
     let team = match store::by_id(&mut db, &team_id).await? {
@@ -148,9 +151,10 @@ pub(super) async fn show(
 pub(super) async fn delete(
     State(app): State<App>,
     actor: Actor,
-    Path((team_id, name)): Path<(String, String)>,
+    names: Names<2>,
     wait: Wait,
 ) -> Result<Changed<CallbacksShown>, Generic> {
+    let Names([team_id, name]) = names;
     let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
     let mut team = before.clone();
     callbacks::remove(&mut team, &name)?;
@@ -168,9 +172,10 @@ pub(super) async fn delete(
 pub(super) async fn disable(
     State(app): State<App>,
     actor: Actor,
-    Path(team_id): Path<String>,
+    names: Names<1>,
     wait: Wait,
 ) -> Result<Changed<CallbacksShown>, Generic> {
+    let Names([team_id]) = names;
     let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
     let mut team = before.clone();
     callbacks::disable(&mut team);
@@ -292,6 +297,8 @@ mod tests {
         world.get_as(&stranger, "/team/none/callback").await.refused(403);
         world.get_as(&viewer, "/team/t/callback").await.ok();
         world.get("/team/none/callback").await.refused(404);
+        assert_eq!(world.get("/team/a%00b/callback").await.issues(), [json!(["path", "team_id"])]);
+        assert_eq!(world.get("/team/%ff/callback").await.status, 422);
         world.post("/team/none/callback", langfuse("success")).await.refused(404);
         world.post("/team/none/disable_logging", json!({})).await.refused(404);
         assert_eq!(world.count("audit_log where action = 'updated'").await, 0);

@@ -1,6 +1,6 @@
 //! `PATCH /team/{team_id}`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 
 use super::managed;
 use crate::access::{Actor, Permission};
@@ -10,6 +10,7 @@ use crate::error::Generic;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
+use crate::http::path::Names;
 use crate::teams::TeamError;
 use crate::teams::patch::{self, TeamMerge};
 use crate::teams::view::TeamView;
@@ -28,10 +29,11 @@ type TeamMergeBody = Body<TeamMerge>;
 pub(super) async fn merge(
     State(app): State<App>,
     actor: Actor,
-    Path(team_id): Path<String>,
+    names: Names<1>,
     wait: Wait,
     Body { asked: wanted, unknown }: TeamMergeBody,
 ) -> Result<Changed<TeamView>, Generic> {
+    let Names([team_id]) = names;
     let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
     if !wanted.patch.team_id.is_empty() && wanted.patch.team_id != team_id {
         return Err(TeamError::OtherId.into());
@@ -87,6 +89,7 @@ mod tests {
         patch(&world, MASTER, "t", json!({"soft_budget": 6})).await.refused(400);
         patch(&world, MASTER, "t", json!({"metadata": {"logging": [{"api_key": "in the clear"}]}})).await.refused(400);
         patch(&world, MASTER, "none", json!({})).await.refused(404);
+        assert_eq!(patch(&world, MASTER, "a%00b", json!({})).await.issues(), [json!(["path", "team_id"])]);
         assert_eq!(patch(&world, MASTER, "t", json!({"metadata": []})).await.issues(), [json!(["body", "metadata"])]);
         for team in ["t", "none"] {
             patch(&world, &boss, team, json!({"max_budget": 9})).await.refused(403);
