@@ -13,6 +13,8 @@ pub(crate) enum Permission {
     ChangeKey,
     DeleteKey,
     BlockKey,
+    /// Many of them at once.
+    ChangeKeys,
     CreateTeam,
     ReadTeam,
     ChangeTeam,
@@ -20,10 +22,16 @@ pub(crate) enum Permission {
     BlockTeam,
     /// Its roster.
     ManageTeam,
+    /// By themselves, a team that is open to users.
+    JoinTeam,
     CreateUser,
     ReadUser,
     ChangeUser,
     DeleteUser,
+    /// All of them, a page at a time.
+    ListUsers,
+    /// Many of them at once.
+    ChangeUsers,
     ReadModel,
     /// Where its calls go, and with which credential.
     ChangeModel,
@@ -81,6 +89,7 @@ impl Actor {
             | Permission::ChangeCredential
             | Permission::ReadAccessGroup
             | Permission::ChangeAccessGroup
+            | Permission::ChangeUsers
             | Permission::ReadFleet
             | Permission::ChangeFleet => Err(self.admins_only()),
             // Nor a team's admin for the team: who names a host and a reference to the environment is told what it holds.
@@ -90,11 +99,17 @@ impl Actor {
                 self.role.name(),
                 self.user_id.as_deref().unwrap_or("None"),
             ))),
+            Permission::ChangeKeys => Err(AccessError::Forbidden(
+                "Only proxy admins can change keys in bulk. Use /key/update for each of your own.".to_owned(),
+            )),
+            Permission::ListUsers => {
+                Err(AccessError::Forbidden("Only proxy admins can list users. Use /user/info for your own.".to_owned()))
+            }
             Permission::DeleteTeam | Permission::BlockTeam | Permission::ManageTeam => match subject {
                 Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
                 _ => Err(self.admins_only()),
             },
-            Permission::ReadModel => Ok(()),
+            Permission::ReadModel | Permission::JoinTeam => Ok(()),
             Permission::ReadSpend => match subject {
                 Subject::Team(team) => self.may_see_spend_of(team),
                 _ => Ok(()),
@@ -180,13 +195,17 @@ impl Actor {
         };
         match allowed {
             true => Ok(()),
-            false => Err(AccessError::Forbidden(format!(
-                "You are not allowed to access this team. Route={}. team_id={}. Your role={}",
-                self.route,
-                team.team_id,
-                self.role.name(),
-            ))),
+            false => Err(self.no_access_to_team(&team.team_id)),
         }
+    }
+
+    /// The refusal of a team, whether there is one with this id or not.
+    pub(crate) fn no_access_to_team(&self, team_id: &str) -> AccessError {
+        AccessError::Forbidden(format!(
+            "You are not allowed to access this team. Route={}. team_id={team_id}. Your role={}",
+            self.route,
+            self.role.name(),
+        ))
     }
 
     fn may_see_spend_of(&self, team: &Team) -> Result<(), AccessError> {
@@ -226,17 +245,20 @@ impl Permission {
             | Self::ReadModel
             | Self::ReadCredential
             | Self::ReadAccessGroup
+            | Self::ListUsers
             | Self::ReadSpend
             | Self::ReadFleet => true,
             Self::CreateKey
             | Self::ChangeKey
             | Self::DeleteKey
             | Self::BlockKey
+            | Self::ChangeKeys
             | Self::CreateTeam
             | Self::ChangeTeam
             | Self::DeleteTeam
             | Self::BlockTeam
             | Self::ManageTeam
+            | Self::JoinTeam
             | Self::CreateUser
             | Self::ChangeUser
             | Self::DeleteUser
@@ -244,6 +266,7 @@ impl Permission {
             | Self::BlockModel
             | Self::ChangeCredential
             | Self::ChangeAccessGroup
+            | Self::ChangeUsers
             | Self::ChangeFleet => false,
         }
     }

@@ -4,7 +4,10 @@ use super::authenticate::AccessError;
 
 /// The groups by which a list may name admin routes. A name that stands for none of ours allows none of ours.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("management_routes", &["/key/*", "/team/*", "/user/*", "/model/*", "/v1/model/*", "/v2/model/*", "/spend/*"]),
+    (
+        "management_routes",
+        &["/key/*", "/team/*", "/v2/team/list", "/user/*", "/model/*", "/v1/model/*", "/v2/model/*", "/spend/*"],
+    ),
     ("key_management_routes", &["/key/*", "/spend/logs"]),
     ("spend_tracking_routes", &["/spend/*"]),
     (
@@ -12,9 +15,13 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "/key/info",
             "/key/list",
+            "/v2/key/info",
             "/team/info",
             "/team/list",
+            "/v2/team/list",
+            "/team/available",
             "/user/info",
+            "/v2/user/info",
             "/model/info",
             "/v1/model/info",
             "/v2/model/info",

@@ -139,3 +139,82 @@ async fn calendar(db: &mut PgConnection) -> sqlx::Result<Calendar> {
     .await?;
     Ok(Calendar::new(said.zone.as_deref(), said.begins.as_deref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::NanoUsd;
+    use time::Duration;
+
+    use super::*;
+    use crate::fixture::{self, TestDatabase};
+
+    fn budget(scope: &str, window: Option<&str>) -> Budget {
+        let (most, window) = (Some(NanoUsd::from_nanos(100)), window.map(str::to_owned));
+        let model = scope.strip_prefix("model:").map(str::to_owned);
+        Budget { scope: scope.to_owned(), model, most, window }
+    }
+
+    struct Books {
+        database: TestDatabase,
+    }
+
+    impl Books {
+        async fn new() -> Self {
+            Self { database: fixture::database().await }
+        }
+
+        async fn keep(&self, budgets: &[Budget]) {
+            let mut db = self.database.pool().acquire().await.unwrap();
+            keep(&mut db, Owner::Team, "t", budgets).await.unwrap();
+        }
+
+        /// Scope, spend, whether it has a budget, and when it ends.
+        async fn accounts(&self) -> Vec<(String, i64, bool, Option<OffsetDateTime>)> {
+            sqlx::query_as("select scope, cost_nano_usd, budgeted, window_ends_at from spend_totals order by scope")
+                .fetch_all(&self.database.pool())
+                .await
+                .unwrap()
+        }
+
+        async fn run(&self, statement: &'static str) {
+            sqlx::query(statement).execute(&self.database.pool()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn spend_stays_with_its_window_when_budgets_change() {
+        let books = Books::new().await;
+        books.keep(&[budget("", Some("30d")), budget("window:1d", Some("1d"))]).await;
+        books.run("update spend_totals set cost_nano_usd = 7").await;
+        let before = books.accounts().await;
+        assert!(before.iter().all(|(_, _, budgeted, ends_at)| *budgeted && ends_at.is_some()));
+
+        // The same windows run on; another begins; one that is gone is gone.
+        books.keep(&[budget("", Some("30d")), budget("model:gpt-4o", Some("1h"))]).await;
+        let after = books.accounts().await;
+        assert_eq!(after[0], before[0]);
+        assert_eq!((after[1].0.as_str(), after[1].1, after.len()), ("model:gpt-4o", 0, 2));
+
+        books.keep(&[]).await;
+        let [(scope, spent, budgeted, ends_at)] = &books.accounts().await[..] else { panic!("one account") };
+        assert_eq!((scope.as_str(), *spent, *budgeted, *ends_at), ("", 7, false, None), "spend is not forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_window_that_is_over_begins_anew_at_the_next_moment_of_its_calendar() {
+        let books = Books::new().await;
+        books.run("insert into settings (section, origin, value) values ('litellm_settings', 'file', '{\"timezone\": \"Asia/Tokyo\"}')").await;
+        books.keep(&[budget("", Some("1d")), budget("window:1h", Some("1h"))]).await;
+        books.run("update spend_totals set cost_nano_usd = 7, window_ends_at = now() - interval '1 minute' where scope = ''").await;
+        let mut db = books.database.pool().acquire().await.unwrap();
+        let due = due(&mut db, 10).await.unwrap();
+        assert_eq!(due.len(), 1);
+        end_windows(&mut db, &due).await.unwrap();
+        let accounts = books.accounts().await;
+        let (_, spent, _, ends_at) = &accounts[0];
+        let ends_at = ends_at.unwrap();
+        assert_eq!((*spent, ends_at.hour(), ends_at.minute()), (0, 15, 0), "midnight in Tokyo");
+        assert!(ends_at > OffsetDateTime::now_utc() && ends_at <= OffsetDateTime::now_utc() + Duration::days(1));
+        assert!(super::due(&mut db, 10).await.unwrap().is_empty());
+    }
+}

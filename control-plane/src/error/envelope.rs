@@ -178,6 +178,8 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
         | KeyError::UnknownTeam(_)
         | KeyError::NoTeam
         | KeyError::ServiceAccount
+        | KeyError::Twice
+        | KeyError::TooMany(_)
         | KeyError::AboveOwnBudget { .. }
         | KeyError::AliasAmbiguous(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         KeyError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
@@ -195,6 +197,12 @@ fn team(error: &TeamError, habit: Habit) -> Envelope {
             let kind = "team_member_already_in_team";
             Envelope::error(StatusCode::BAD_REQUEST, kind, Some("user_id"), error.to_string())
         }
+        TeamError::AllModels(_)
+        | TeamError::TooManyMembers(_)
+        | TeamError::OtherId
+        | TeamError::CallbackExists { .. }
+        | TeamError::TooManyCallbacks(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        TeamError::NoCallback(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         TeamError::NotMember | TeamError::OtherAddress(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         TeamError::NoId => habit.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         TeamError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
@@ -208,6 +216,7 @@ fn user(error: &UserError, habit: Habit) -> Envelope {
     match error {
         UserError::Exists(_) | UserError::EmailTaken(_) => habit.refuse(StatusCode::CONFLICT, error.to_string()),
         UserError::Joining(_) => habit.refuse(StatusCode::CONFLICT, error.to_string()),
+        UserError::Twice(_) | UserError::TooMany(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         UserError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         UserError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         UserError::Limit(error) => limit(error, habit),
@@ -287,6 +296,11 @@ fn database(error: &sqlx::Error) -> Envelope {
             tracing::warn!(%error, "two changes met; one was undone");
             let message = "Another change of the same objects was in the way. Nothing was changed; try again.";
             Envelope::error(StatusCode::CONFLICT, "conflict_error", None, message)
+        }
+        // Ids, aliases and addresses are indexed, and an index takes up to 2.7 kB of one.
+        (_, Some("54000")) => {
+            let message = "An id, an alias or an e-mail address is too long: give it at most 2,000 characters.";
+            Envelope::error(StatusCode::BAD_REQUEST, "bad_request_error", None, message)
         }
         (
             sqlx::Error::Io(_)

@@ -11,6 +11,7 @@ mod docs;
 pub(crate) mod fields;
 pub(crate) mod moment;
 mod pace;
+pub(crate) mod path;
 pub(crate) mod query;
 mod rim;
 

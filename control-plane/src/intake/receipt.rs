@@ -44,3 +44,79 @@ pub(super) async fn totals(db: &PgPool, bookings: &[Booking]) -> sqlx::Result<Ve
 fn name(total: &pb::Total) -> (i32, String, String) {
     (total.kind, total.id.clone(), total.scope.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::budgets::{self, Budget};
+    use crate::fixture;
+    use crate::intake::Intake;
+    use crate::spend::Owner;
+
+    fn event(id: u128, group: &str, cost_nano_usd: i64) -> pb::UsageEvent {
+        let id = uuid::Uuid::from_u128(uuid::Uuid::now_v7().as_u128() >> 16 << 16 | id);
+        pb::UsageEvent {
+            event_id: id.as_bytes().to_vec().into(),
+            team_id: "t".to_owned(),
+            user_id: "without-budget".to_owned(),
+            model_group: group.to_owned(),
+            cost_nano_usd,
+            ..pb::UsageEvent::default()
+        }
+    }
+
+    fn budget(scope: &str, model: Option<&str>) -> Budget {
+        Budget {
+            scope: scope.to_owned(),
+            model: model.map(str::to_owned),
+            most: Some(proto::NanoUsd::ZERO),
+            window: None,
+        }
+    }
+
+    /// Scope, what is booked, and what the batch brought of it.
+    fn figures(receipt: &pb::UsageReceipt) -> Vec<(&str, i64, i64)> {
+        let mut figures: Vec<_> = receipt
+            .totals
+            .iter()
+            .map(|total| (total.scope.as_str(), total.spent_nano_usd, total.of_batch_nano_usd))
+            .collect();
+        figures.sort_unstable();
+        figures
+    }
+
+    #[tokio::test]
+    async fn a_receipt_says_what_is_booked_of_every_budget_and_what_the_batch_brought_though_it_came_twice() {
+        let database = fixture::database().await;
+        let mut db = database.pool().acquire().await.unwrap();
+        let budgets = [
+            budget("", None),
+            budget("model:gpt-4o", Some("gpt-4o")),
+            budget("model:openai/gpt-4o", Some("openai/gpt-4o")),
+            budget("window:1d", None),
+        ];
+        budgets::keep(&mut db, Owner::Team, "t", &budgets).await.unwrap();
+        let intake = Intake::new(database.pool());
+        let batch = |sequence, events: &[pb::UsageEvent]| pb::UsageBatch {
+            sequence,
+            data_plane_id: "dp".to_owned(),
+            events: events.iter().map(|event| event.encode_to_vec().into()).collect(),
+        };
+        let first = [event(1, "gpt-4o", 1), event(2, "openai/gpt-4o", 10), event(3, "azure/gpt-4o", 100)];
+        let once = intake.take_in(batch(1, &first)).await;
+        let expected =
+            [("", 111, 111), ("model:gpt-4o", 101, 101), ("model:openai/gpt-4o", 10, 10), ("window:1d", 111, 111)];
+        assert_eq!(figures(&once), expected);
+        let again = intake.take_in(batch(2, &first)).await;
+        assert_eq!(figures(&again), expected);
+        assert_eq!(again.totals[0].version, once.totals[0].version);
+
+        let more = intake.take_in(batch(3, &[event(4, "claude", 1_000)])).await;
+        let expected =
+            [("", 1_111, 1_000), ("model:gpt-4o", 101, 0), ("model:openai/gpt-4o", 10, 0), ("window:1d", 1_111, 1_000)];
+        assert_eq!(figures(&more), expected);
+        assert!(more.totals.iter().all(|total| total.kind() == pb::OwnerKind::Team));
+    }
+}

@@ -26,6 +26,10 @@ pub(crate) enum KeyError {
     ServiceAccount,
     #[error("max_budget {wanted} is more than the max_budget {own} of the key that makes it")]
     AboveOwnBudget { wanted: f64, own: f64 },
+    #[error("This key is named more than once")]
+    Twice,
+    #[error("At most {0} keys can be changed at once: send them in several calls")]
+    TooMany(usize),
     #[error("{0}")]
     NotAllowed(String),
     /// Asked for by `/key/update` and the blocks.

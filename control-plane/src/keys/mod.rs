@@ -17,6 +17,8 @@ mod rights;
 mod store;
 mod view;
 
+use std::collections::HashMap;
+
 use proto::{KeyHash, NanoUsd};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -75,6 +77,17 @@ impl Key {
     }
 }
 
+/// Writes a locked key anew, with its budgets.
+async fn put(db: &mut PgConnection, before: &Key, key: &Key) -> Result<(), KeyError> {
+    let budgets = key.budgets()?;
+    store::update(db, key).await.map_err(|error| KeyError::from_insert(error, key))?;
+    // Those of old rows may be such as nobody could set today.
+    if before.budgets().ok().as_ref() != Some(&budgets) {
+        budgets::keep(db, Owner::Key, &key.hash.to_string(), &budgets).await?;
+    }
+    Ok(())
+}
+
 /// The key with this hash, blocked and expired ones too.
 pub(crate) async fn by_hash(db: &mut PgConnection, hash: &KeyHash) -> sqlx::Result<Option<Key>> {
     store::by_hash(db, hash).await
@@ -88,6 +101,16 @@ pub(crate) async fn of_teams(db: &mut PgConnection, team_ids: &[String], limit: 
 /// The newest keys of a user, at most `limit`; of everybody where there is no user given.
 pub(crate) async fn of_user(db: &mut PgConnection, user_id: Option<&str>, limit: i64) -> sqlx::Result<Vec<Key>> {
     store::of_user(db, user_id, limit).await
+}
+
+/// How many keys each of these users has; who has none is not there.
+pub(crate) async fn counts_of_users(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<HashMap<String, i64>> {
+    store::counts_of_users(db, user_ids).await
+}
+
+/// How many keys each of these teams has; one that has none is not there.
+pub(crate) async fn counts_of_teams(db: &mut PgConnection, team_ids: &[String]) -> sqlx::Result<HashMap<String, i64>> {
+    store::counts_of_teams(db, team_ids).await
 }
 
 /// Stores a new key as a part of a change.

@@ -140,7 +140,7 @@ fn from(query: &mut QueryBuilder<Postgres>, filter: &Filter, now: OffsetDateTime
         _ => "keys k",
     });
     // Sorting by spend must see what the spend slice keeps; elsewhere it is asked by function.
-    query.push(" left join spend_totals t on t.kind = 'key' and t.owner_id = encode(k.hash, 'hex') where true");
+    query.push(" left join spend_totals t on t.kind = 'key' and t.owner_id = encode(k.hash, 'hex') and t.scope = '' where true");
     owner(query, filter);
     equal(query, "k.team_id", filter.team_id.as_deref());
     equal(query, "k.organization_id", filter.organization_id.as_deref());

@@ -1,5 +1,7 @@
 //! Rows of keys.
 
+use std::collections::HashMap;
+
 use proto::{KeyHash, NanoUsd};
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -260,6 +262,24 @@ pub(super) async fn delete(db: &mut PgConnection, keys: &[Key]) -> sqlx::Result<
 
 fn hashes(keys: &[Key]) -> Vec<Vec<u8>> {
     keys.iter().map(|key| key.hash.as_bytes().to_vec()).collect()
+}
+
+/// How many keys each of these users has.
+pub(super) async fn counts_of_users(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<HashMap<String, i64>> {
+    let rows = sqlx::query!(
+        r#"select user_id as "id!", count(*) as "count!" from keys where user_id = any($1) group by user_id"#,
+        user_ids,
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.id, row.count)).collect())
+}
+
+/// How many keys each of these teams has.
+pub(super) async fn counts_of_teams(db: &mut PgConnection, team_ids: &[String]) -> sqlx::Result<HashMap<String, i64>> {
+    let rows = sqlx::query!(
+        r#"select team_id as "id!", count(*) as "count!" from keys where team_id = any($1) group by team_id"#,
+        team_ids,
+    );
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.id, row.count)).collect())
 }
 
 /// A row as Postgres has it.

@@ -28,6 +28,21 @@ pub(crate) enum TeamError {
     ListRefused(String),
     #[error(transparent)]
     Limit(#[from] LimitError),
+    #[error(
+        "Team {0} may call all models, so taking single ones out of its list would change nothing: name the models that it \
+         may call with /team/update first"
+    )]
+    AllModels(String),
+    #[error("At most {0} members can be added at once: send them in several calls")]
+    TooManyMembers(usize),
+    #[error("The team has a callback {name} for {kind} already: remove it first to change it")]
+    CallbackExists { name: String, kind: String },
+    #[error("A team has at most {0} callbacks: remove one first")]
+    TooManyCallbacks(usize),
+    #[error("The team has no callback {0}")]
+    NoCallback(String),
+    #[error("The team_id in the body is not the one in the path")]
+    OtherId,
     #[error("storing teams")]
     Database(#[from] sqlx::Error),
 }

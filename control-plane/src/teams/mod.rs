@@ -2,11 +2,15 @@
 //!
 //! The roster is [`roster`]'s, the wire's view [`view`]'s, how data planes learn of a team [`publish`]'s.
 
+mod callbacks;
 mod error;
 mod fields;
 pub(crate) mod http;
 mod making;
+mod models;
+mod page;
 mod patch;
+mod permissions;
 pub(crate) mod publish;
 mod roster;
 mod store;
@@ -123,12 +127,12 @@ impl Team {
     }
 
     /// Makes the accounts those of the budgets, where these differ from what they were.
-    async fn keep_budgets(&self, change: &mut Change, before: Option<&Self>) -> Result<(), TeamError> {
+    async fn keep_budgets(&self, db: &mut PgConnection, before: Option<&Self>) -> Result<(), TeamError> {
         let now = self.budgets()?;
         // Those of old rows may be such as nobody could set today.
         let was = before.map_or(Some(Vec::new()), |before| before.budgets().ok());
         if was.as_ref() != Some(&now) {
-            budgets::keep(change.db(), Owner::Team, &self.team_id, &now).await?;
+            budgets::keep(db, Owner::Team, &self.team_id, &now).await?;
         }
         Ok(())
     }

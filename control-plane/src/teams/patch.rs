@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::fields::{COLUMNS, KEPT, METADATA};
 use super::{Team, TeamError};
-use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, required};
+use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, optional, required};
 use crate::limits;
 
 const WHICH: &[Field] = &[required("team_id", Shape::Text, "The team to change.")];
@@ -34,7 +34,36 @@ impl Request for TeamPatch {
     const NAME: &'static str = "TeamPatch";
     const FIELDS: &'static [&'static [Field]] = &[WHICH, COLUMNS, METADATA, KEPT];
 
+    fn read(form: Form) -> Result<Self, Vec<Issue>> {
+        Self::of(form)
+    }
+}
+
+/// What `PATCH /team/{team_id}` asks for: the same, with metadata that goes into what there is.
+#[derive(Debug)]
+pub(super) struct TeamMerge {
+    /// Empty where the body does not say it.
+    pub(super) patch: TeamPatch,
+    metadata: Map<String, Value>,
+}
+
+impl Request for TeamMerge {
+    const NAME: &'static str = "TeamMerge";
+    const FIELDS: &'static [&'static [Field]] =
+        &[&[optional("team_id", Shape::Text, "As in the path, or nothing.")], COLUMNS, METADATA, KEPT];
+
     fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
+        let metadata = form.take("metadata");
+        let mut patch = TeamPatch::of(form)?;
+        if metadata == Patch::Clear {
+            patch.metadata = Patch::Clear;
+        }
+        Ok(Self { patch, metadata: metadata.given().unwrap_or_default() })
+    }
+}
+
+impl TeamPatch {
+    fn of(mut form: Form) -> Result<Self, Vec<Issue>> {
         let organization_id = match form.take::<String>("organization_id") {
             Patch::To(id) if id.is_empty() => Patch::Clear,
             said => said,
@@ -79,6 +108,33 @@ pub(super) fn apply(mut team: Team, patch: TeamPatch, now: OffsetDateTime) -> Re
     team.updated_at = now;
     check_budgets(&team)?;
     Ok(team)
+}
+
+/// The team as it is after the change, its metadata merged as RFC 7386 says.
+pub(super) fn merge(mut team: Team, wanted: TeamMerge, now: OffsetDateTime) -> Result<Team, TeamError> {
+    let mut metadata = Value::Object(std::mem::take(&mut team.metadata));
+    merge_json(&mut metadata, Value::Object(wanted.metadata));
+    if let Value::Object(metadata) = metadata {
+        team.metadata = metadata;
+    }
+    apply(team, wanted.patch, now)
+}
+
+fn merge_json(place: &mut Value, changes: Value) {
+    let Value::Object(changes) = changes else {
+        *place = changes;
+        return;
+    };
+    if !place.is_object() {
+        *place = Value::Object(Map::new());
+    }
+    let Value::Object(members) = place else { return };
+    for (name, value) in changes {
+        match value.is_null() {
+            true => _ = members.shift_remove(&name),
+            false => merge_json(members.entry(name).or_insert(Value::Null), value),
+        }
+    }
 }
 
 /// A soft budget that is not below the budget would never be heard of in time.

@@ -31,7 +31,7 @@ pub(crate) enum Standing {
 }
 
 /// What members may always do with the keys of their team.
-const BASELINE: [&str; 2] = ["/key/info", "/key/health"];
+pub(super) const BASELINE: [&str; 2] = ["/key/info", "/key/health"];
 
 impl Team {
     /// What this user is to the team.

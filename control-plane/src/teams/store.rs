@@ -129,8 +129,23 @@ pub(super) async fn delete(db: &mut PgConnection, team_ids: &[String]) -> sqlx::
     Ok(())
 }
 
+/// The teams that users may join by themselves. What the API wrote goes before what the file says.
+pub(super) async fn open_to_users(db: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let lists = sqlx::query_scalar!(
+        "select value #> '{default_internal_user_params,available_teams}' from settings
+         where section = 'litellm_settings'
+         order by case origin when 'api' then 0 else 1 end",
+    );
+    let list = lists.fetch_all(db).await?.into_iter().flatten().find_map(|value| match value {
+        Value::Array(ids) => Some(ids),
+        _ => None,
+    });
+    Ok(list.unwrap_or_default().iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
 /// A row as Postgres has it.
-struct Row {
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Row {
     team_id: String,
     alias: Option<String>,
     organization_id: Option<String>,

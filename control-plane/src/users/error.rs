@@ -15,6 +15,10 @@ pub(crate) enum UserError {
     NotFound(String),
     #[error("User {0} is joining a team at this moment: try again")]
     Joining(String),
+    #[error("User {0} is named more than once")]
+    Twice(String),
+    #[error("At most {0} users can be changed at once: send them in several calls")]
+    TooMany(usize),
     #[error("{0}")]
     NotAllowed(String),
     #[error(transparent)]

@@ -5,6 +5,7 @@
 mod error;
 pub(crate) mod http;
 mod making;
+mod page;
 mod patch;
 pub(crate) mod publish;
 mod store;
@@ -68,6 +69,11 @@ pub(crate) async fn views_of(db: &mut PgConnection, user_ids: &[String]) -> sqlx
         }
     }
     Ok(views)
+}
+
+/// The ids of the first users by id, at most `limit`.
+pub(crate) async fn ids(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<String>> {
+    store::ids(db, limit).await
 }
 
 /// Keeps the user from being deleted until the transaction ends, where there is such a user.
@@ -137,7 +143,7 @@ pub(crate) async fn leave(db: &mut PgConnection, team_ids: &[String]) -> sqlx::R
 /// Stores a new user as a part of a change.
 async fn add(change: &mut Change, user: &User) -> Result<(), UserError> {
     store::insert(change.db(), user).await.map_err(|error| UserError::from_insert(error, user))?;
-    user.keep_budgets(change, None).await?;
+    user.keep_budgets(change.db(), None).await?;
     change.note(Entry {
         action: Action::Created,
         noun: Noun::User,
@@ -155,12 +161,12 @@ impl User {
     }
 
     /// Makes the accounts those of the budgets, where these differ from what they were.
-    async fn keep_budgets(&self, change: &mut Change, before: Option<&Self>) -> Result<(), UserError> {
+    async fn keep_budgets(&self, db: &mut PgConnection, before: Option<&Self>) -> Result<(), UserError> {
         let now = self.budgets()?;
         // Those of old rows may be such as nobody could set today.
         let was = before.map_or(Some(Vec::new()), |before| before.budgets().ok());
         if was.as_ref() != Some(&now) {
-            budgets::keep(change.db(), Owner::User, &self.user_id, &now).await?;
+            budgets::keep(db, Owner::User, &self.user_id, &now).await?;
         }
         Ok(())
     }

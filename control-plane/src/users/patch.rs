@@ -9,7 +9,7 @@ use crate::http::fields::{Field, Form, Issue, Patch, Request};
 use crate::limits;
 
 /// What `POST /user/update` asks for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct UserPatch {
     pub(super) user_id: Option<String>,
     /// Says which user is meant, where there is no id.
@@ -38,7 +38,37 @@ impl Request for UserPatch {
     const NAME: &'static str = "UserPatch";
     const FIELDS: &'static [&'static [Field]] = &[COLUMNS, KEPT];
 
-    fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
+    fn read(form: Form) -> Result<Self, Vec<Issue>> {
+        let patch = Self::of(form)?;
+        match patch.user_id.is_none() && patch.email.is_none() {
+            true => Err(vec![Issue::missing("user_id")]),
+            false => Ok(patch),
+        }
+    }
+}
+
+/// What changes of every user alike.
+#[derive(Debug)]
+pub(super) struct Anyones(pub(super) UserPatch);
+
+impl Request for Anyones {
+    const NAME: &'static str = "PatchOfAnyUser";
+    const FIELDS: &'static [&'static [Field]] = UserPatch::FIELDS;
+
+    fn read(form: Form) -> Result<Self, Vec<Issue>> {
+        // Of one user each, and so not of all.
+        let own = ["user_id", "user_email", "sso_user_id"];
+        if let Some(name) = own.into_iter().find(|name| form.says(name)) {
+            let msg = "This is different for each user: leave it out, or name users one by one in `users`";
+            return Err(vec![Issue::of_field("value_error", name, msg, Value::Null)]);
+        }
+        UserPatch::of(form).map(Self)
+    }
+}
+
+impl UserPatch {
+    /// Reads what changes. Whom it is about may be missing.
+    fn of(mut form: Form) -> Result<Self, Vec<Issue>> {
         if form.take::<Value>("password").is_said() {
             let msg = "Passwords cannot be set here";
             return Err(vec![Issue::of_field("value_error", "password", msg, Value::Null)]);
@@ -50,13 +80,9 @@ impl Request for UserPatch {
         let text = |said: Patch<String>| said.given().filter(|text| !text.is_empty());
         let names = Self::FIELDS.iter().flat_map(|table| table.iter()).map(|field| field.name);
         let reserved = names.filter(|name| !OWN.contains(name) && form.says(name)).collect();
-        let (user_id, email) = (text(form.take("user_id")), text(form.take("user_email")));
-        if user_id.is_none() && email.is_none() {
-            return Err(vec![Issue::missing("user_id")]);
-        }
         Ok(Self {
-            user_id,
-            email,
+            user_id: text(form.take("user_id")),
+            email: text(form.take("user_email")),
             alias: form.take("user_alias").given(),
             role: form.take("user_role").given(),
             // Admin pages send empty ones for what they do not want to change.
@@ -71,9 +97,7 @@ impl Request for UserPatch {
             reserved,
         })
     }
-}
 
-impl UserPatch {
     /// Refuses what users may not change of themselves.
     pub(super) fn check_own(&self) -> Result<(), UserError> {
         match self.reserved.first() {

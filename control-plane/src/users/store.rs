@@ -170,8 +170,14 @@ pub(super) async fn leave_one(db: &mut PgConnection, user_id: &str, team_id: &st
     Ok(())
 }
 
+/// The ids of the first users by id, at most `limit`.
+pub(super) async fn ids(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("select user_id from users order by user_id limit $1", limit).fetch_all(db).await
+}
+
 /// A row as Postgres has it.
-struct Row {
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Row {
     user_id: String,
     email: Option<String>,
     alias: Option<String>,

@@ -86,6 +86,27 @@ impl UserView {
             rest: more,
         }
     }
+
+    /// As much as concerns somebody who administers these teams of the user and nothing else.
+    pub(super) fn within(mut self, team_ids: &[String]) -> Self {
+        self.teams = team_ids.to_vec();
+        self.team_id = self.team_id.filter(|id| team_ids.contains(id));
+        self.sso_user_id = Value::Null;
+        self.metadata = Map::new();
+        self.rest = Map::new();
+        self
+    }
+}
+
+/// Users, with what was spent of each.
+pub(super) async fn views(db: &mut PgConnection, users: Vec<User>) -> sqlx::Result<Vec<UserView>> {
+    let ids: Vec<String> = users.iter().map(|user| user.user_id.clone()).collect();
+    let totals = spend::totals(db, Owner::User, &ids).await?;
+    let view = |user: User| {
+        let total = totals.get(&user.user_id).copied().unwrap_or_default();
+        UserView::of(user, total)
+    };
+    Ok(users.into_iter().map(view).collect())
 }
 
 /// One user, with what was spent of them.

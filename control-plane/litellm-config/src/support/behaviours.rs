@@ -100,6 +100,26 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "no longer than the key that made it, nor faster than its limits",
     ),
     differs("A key without an owner", "may make keys", "may not: there is nobody whose rights would bound them"),
+    differs(
+        "A team whose last model is taken away",
+        "may call all models",
+        "may call none: its list becomes `no-default-models` until a model is added",
+    ),
+    differs(
+        "Models that a team's admin adds to it",
+        "are added",
+        "403: only proxy admins widen what a team may call; its admins may take models away",
+    ),
+    differs(
+        "Teams that users may join by themselves (`available_teams`)",
+        "shown whole; anybody joins",
+        "shown without roster, budgets and metadata; users join as plain members under their own id, viewers do not",
+    ),
+    differs(
+        "A member of a team, seen by its admin in `/v2/user/info`",
+        "all of them",
+        "without metadata, and of their teams those that the admin has",
+    ),
     differs("`/spend/logs` with one date", "both dates or neither", "the one date filters"),
     differs("Keys in `/user/info` and `/team/info`", "all", "the first 1,000"),
     differs(

@@ -87,7 +87,7 @@ const KEYS: &[Key] = &[
     unenforced("key_generation_settings", Shape::Map, "who may make keys depends on their role alone"),
     unenforced("key_alias_pattern", Shape::Text, "any alias is accepted"),
     unenforced("enable_key_alias_format_validation", Shape::Flag, "any alias is accepted"),
-    later("default_internal_user_params", Shape::Map, "defaults of new users"),
+    later("default_internal_user_params", Shape::Map, "defaults of new users").note("ours: `available_teams` works"),
     later("default_team_params", Shape::Map, "defaults of new teams"),
     later("default_team_settings", Shape::Maps, "callbacks per team"),
     later("default_key_max_budget_alert_emails", Shape::Any, "e-mail"),

@@ -37,6 +37,12 @@ const fn open_section(section: &'static str, keys: &'static [Key]) -> Table {
     Table { section, keys, unknown: Unknown::Free }
 }
 
+const NEW_USERS: [Key; 6] = {
+    let mut keys = rows(USERS, ["available_teams", "user_role", "max_budget", "budget_duration", "models", "teams"]);
+    keys[0] = Key::new("available_teams", Shape::Texts, Support::Honoured);
+    keys
+};
+
 const ALLOWED_FAILS: [Key; 9] = rows(
     COOLDOWNS,
     [
@@ -259,10 +265,7 @@ pub(super) const TABLES: &[Table] = &[
         "litellm_settings.key_generation_settings.personal_key_generation",
         &rows(KEYS, ["allowed_user_roles", "required_params"]),
     ),
-    section(
-        "litellm_settings.default_internal_user_params",
-        &rows(USERS, ["user_role", "max_budget", "budget_duration", "models", "teams", "available_teams"]),
-    ),
+    section("litellm_settings.default_internal_user_params", &NEW_USERS),
     section(
         "litellm_settings.default_team_params",
         &rows(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Field, Form, Need, Shape};
 
 /// Most issues that one answer lists.
-const ISSUES: usize = 100;
+pub(super) const ISSUES: usize = 100;
 
 /// One thing that is wrong with a request, as pydantic writes it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,6 +32,13 @@ impl Issue {
     /// An issue with one field of a body.
     pub(crate) fn of_field(kind: &'static str, field: &str, msg: impl Into<String>, input: Value) -> Self {
         Self { kind, loc: vec!["body".into(), field.into()], msg: msg.into(), input }
+    }
+
+    /// The same issue with an object that stands at this place of the body.
+    pub(super) fn within(mut self, place: &[Value]) -> Self {
+        let at = self.loc.len().min(1);
+        self.loc.splice(at..at, place.iter().cloned());
+        self
     }
 
     /// A field of a body that is missing.

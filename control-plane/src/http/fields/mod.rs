@@ -124,6 +124,46 @@ impl<T> Patch<T> {
     }
 }
 
+/// Requests in a list, each read as if it came alone.
+#[derive(Debug)]
+pub(crate) struct Each<T> {
+    pub(crate) asked: Vec<T>,
+    /// Names in any of them that nobody knows.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// Reads the object in the field `field` of a body, and gives the names in it that nobody knows.
+pub(crate) fn nested<T: Request>(field: &str, item: Map<String, Value>) -> Result<(T, Vec<String>), Vec<Issue>> {
+    read_at(&[field.into()], item)
+}
+
+fn read_at<T: Request>(place: &[Value], item: Map<String, Value>) -> Result<(T, Vec<String>), Vec<Issue>> {
+    let read = check::check("body", T::FIELDS, item).and_then(|(form, unknown)| Ok((T::read(form)?, unknown)));
+    read.map_err(|issues| issues.into_iter().map(|issue| issue.within(place)).collect())
+}
+
+/// Reads the objects in the list `field` of a body. Issues say in which of them they are.
+pub(crate) fn each<T: Request>(field: &str, items: Vec<Map<String, Value>>) -> Result<Each<T>, Vec<Issue>> {
+    let mut each = Each { asked: Vec::with_capacity(items.len()), unknown: Vec::new() };
+    let mut issues = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        match read_at(&[field.into(), index.into()], item) {
+            Ok((asked, unknown)) => {
+                each.asked.push(asked);
+                each.unknown.extend(unknown);
+            }
+            Err(found) => issues.extend(found),
+        }
+        if issues.len() >= check::ISSUES {
+            break;
+        }
+    }
+    issues.truncate(check::ISSUES);
+    each.unknown.sort_unstable();
+    each.unknown.dedup();
+    if issues.is_empty() { Ok(each) } else { Err(issues) }
+}
+
 /// The fields of one request after the check: all of the right shape.
 #[derive(Debug, Default)]
 pub(crate) struct Form(Map<String, Value>);

@@ -2,6 +2,7 @@
 
 mod aliases;
 mod block;
+mod bulk_update;
 mod delete;
 mod generate;
 mod info;
@@ -23,6 +24,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(info::info))
         .routes(routes!(info_v2::infos))
         .routes(routes!(update::update))
+        .routes(routes!(bulk_update::update))
         .routes(routes!(delete::delete))
         .routes(routes!(list::list))
         .routes(routes!(aliases::aliases))

@@ -17,7 +17,7 @@ use crate::http::fields::Patch;
 use crate::http::moment;
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, KeyView, Place};
-use crate::keys::{Key, KeyError, identify, rights, store};
+use crate::keys::{self, Key, KeyError, identify, rights, store};
 use crate::limits;
 use crate::spend::Owner;
 use crate::teams;
@@ -65,12 +65,7 @@ pub(super) async fn update(
     let said = wanted.key.clone().unwrap_or_else(|| before.hash.to_string());
     let spent = limits::usd("spend", wanted.spend).map_err(KeyError::from)?;
     let key = patch::apply(before.clone(), wanted, actor.user_id.as_deref(), moment::now())?;
-    store::update(change.db(), &key).await.map_err(|error| KeyError::from_insert(error, &key))?;
-    let budgets = key.budgets().map_err(KeyError::from)?;
-    // Those of old rows may be such as nobody could set today.
-    if before.budgets().ok().as_ref() != Some(&budgets) {
-        budgets::keep(change.db(), Owner::Key, &key.hash.to_string(), &budgets).await?;
-    }
+    keys::put(change.db(), &before, &key).await?;
     if let Some(spent) = spent {
         budgets::set_spent(change.db(), Owner::Key, &key.hash.to_string(), spent.nanos()).await?;
     }

@@ -3,4 +3,5 @@
 mod deltas;
 mod sessions;
 mod shrinks;
+mod totals;
 pub(super) mod world;

@@ -39,7 +39,7 @@ pub(super) struct DataPlane {
 }
 
 impl DataPlane {
-    fn dial(publisher: &Publisher) -> Self {
+    pub(super) fn dial(publisher: &Publisher) -> Self {
         let (say, said) = mpsc::channel(16);
         let (out, hear) = mpsc::channel(2);
         tokio::spawn(session::run(publisher.clone(), None, ReceiverStream::new(said), out));

@@ -3,9 +3,11 @@
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::managed::begin;
 use crate::access::{AccessError, Actor, Permission, Subject};
 use crate::app::App;
 use crate::change::{Change, Published, Wait};
@@ -20,7 +22,7 @@ use crate::teams::{Member, MemberRole, Team, TeamError, member_from, note_update
 use crate::users::{self, UserView};
 
 /// What a member may have beside a role. Until members have budgets, saying it is refused and not forgotten.
-const ACCOUNT: &[Field] = &[
+pub(super) const ACCOUNT: &[Field] = &[
     optional("max_budget_in_team", Shape::Usd, "Refused until members have budgets."),
     optional("budget_duration", Shape::Text, "Refused until members have budgets."),
     optional("tpm_limit", Shape::Whole, "Refused until members have limits."),
@@ -30,7 +32,7 @@ const ACCOUNT: &[Field] = &[
     optional("temp_budget_expiry", Shape::Text, "Refused until members have budgets."),
 ];
 
-fn check_account(form: &Form) -> Result<(), Vec<Issue>> {
+pub(super) fn check_account(form: &Form) -> Result<(), Vec<Issue>> {
     match ACCOUNT.iter().find(|field| form.says(field.name)) {
         Some(field) => {
             let msg = "Budgets, limits and models of members are not kept yet: leave it out";
@@ -158,19 +160,12 @@ pub(super) async fn add(
     Body { asked: Joining { team_id, members }, unknown }: JoiningBody,
 ) -> Result<Changed<GrownTeam>, Generic> {
     let now = moment::now();
-    let (mut change, before) = managed(&app, &actor, &team_id).await?;
+    let (mut change, before) = match joins_alone(&app, &actor, &team_id, &members).await? {
+        Some(joining) => joining,
+        None => managed(&app, &actor, &team_id).await?,
+    };
     for member in &members {
-        if let Some(user_id) = &member.user_id {
-            let user = users::find(change.db(), user_id).await?;
-            let email = user.as_ref().and_then(|user| user.email.as_deref()).zip(member.user_email.as_deref());
-            if email.is_some_and(|(known, said)| !known.eq_ignore_ascii_case(said)) {
-                return Err(TeamError::OtherAddress(user_id.clone()).into());
-            }
-            if user.is_none() && !actor.is_admin() {
-                let text = format!("Only proxy admins can add somebody who is no user yet. user_id={user_id}");
-                return Err(AccessError::Forbidden(text).into());
-            }
-        }
+        check_member(change.db(), &actor, member).await?;
     }
     let joined = users::join(&mut change, members, &team_id, now).await?;
     let mut team = before.clone();
@@ -244,14 +239,41 @@ pub(super) async fn delete(
 
 /// The team, locked, if the actor manages it.
 async fn managed(app: &App, actor: &Actor, team_id: &String) -> Result<(Change, Team), AdminError> {
+    begin(app, actor, Permission::ManageTeam, team_id).await
+}
+
+/// The team, locked, if it is open to users and one puts nobody but themselves on its roster, as no more than a member.
+async fn joins_alone(
+    app: &App,
+    actor: &Actor,
+    team_id: &String,
+    members: &[Member],
+) -> Result<Option<(Change, Team)>, AdminError> {
+    let oneself = Member { role: MemberRole::User, user_id: actor.user_id.clone(), user_email: None };
+    if actor.is_admin() || members != [oneself] || actor.may(Permission::JoinTeam, &Subject::Anything).is_err() {
+        return Ok(None);
+    }
     let mut change = Change::begin(app, actor).await?;
-    let Some(team) = store::locked(change.db(), std::slice::from_ref(team_id)).await?.pop() else {
-        // Who manages no team does not learn which there are.
-        actor.may(Permission::ManageTeam, &Subject::Anything)?;
-        return Err(TeamError::NotFound(team_id.clone()).into());
-    };
-    actor.may(Permission::ManageTeam, &Subject::Team(&team))?;
-    Ok((change, team))
+    if !store::open_to_users(change.db()).await?.contains(team_id) {
+        return Ok(None);
+    }
+    let team = store::locked(change.db(), std::slice::from_ref(team_id)).await?.pop();
+    Ok(team.map(|team| (change, team)))
+}
+
+/// Whether somebody can be added: as a user whom there is, unless an admin adds them, and under their own address.
+pub(super) async fn check_member(db: &mut PgConnection, actor: &Actor, member: &Member) -> Result<(), AdminError> {
+    let Some(user_id) = &member.user_id else { return Ok(()) };
+    let user = users::find(db, user_id).await?;
+    let email = user.as_ref().and_then(|user| user.email.as_deref()).zip(member.user_email.as_deref());
+    if email.is_some_and(|(known, said)| !known.eq_ignore_ascii_case(said)) {
+        return Err(TeamError::OtherAddress(user_id.clone()).into());
+    }
+    if user.is_none() && !actor.is_admin() {
+        let text = format!("Only proxy admins can add somebody who is no user yet. user_id={user_id}");
+        return Err(AccessError::Forbidden(text).into());
+    }
+    Ok(())
 }
 
 fn is_same(member: &Member, who: &Member) -> bool {

@@ -44,7 +44,7 @@ pub(super) async fn new(
     }
     let inserted = store::insert(change.db(), &team).await;
     inserted.map_err(|error| TeamError::from_insert(error, &team.team_id))?;
-    team.keep_budgets(&mut change, None).await?;
+    team.keep_budgets(change.db(), None).await?;
     change.note(Entry {
         action: Action::Created,
         noun: Noun::Team,
@@ -120,6 +120,11 @@ mod tests {
         ] {
             let error = world.post("/team/new", body).await.refused(400);
             assert_eq!(error["type"], "internal_server_error");
+        }
+        // Longer than an index takes, and so that it cannot be compressed.
+        let long: String = (0..200).map(|number| proto::KeyHash::of(&format!("{number}")).to_string()).collect();
+        for body in [json!({"team_alias": long}), json!({"team_id": long})] {
+            assert_eq!(world.post("/team/new", body).await.refused(400)["type"], "bad_request_error");
         }
         assert_eq!(world.post("/team/new", json!({"models": {}})).await.issues(), [json!(["body", "models"])]);
         let key = world.user("u1", "internal_user").await;

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::{AccessError, Actor, Permission, Subject};
+use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
 use crate::change::{Change, Wait};
 use crate::error::Generic;
@@ -46,12 +46,12 @@ pub(super) async fn update(
         Some(team) => team,
         None if actor.is_admin() => return Err(TeamError::NotFound(wanted.team_id).into()),
         // Who may not change teams does not learn which there are.
-        None => return Err(AccessError::Forbidden("You are not allowed to access this team.".to_owned()).into()),
+        None => return Err(actor.no_access_to_team(&wanted.team_id).into()),
     };
     actor.may(Permission::ChangeTeam, &Subject::Team(&before))?;
     let team = patch::apply(before.clone(), wanted, moment::now())?;
     store::update(change.db(), &team).await?;
-    team.keep_budgets(&mut change, Some(&before)).await?;
+    team.keep_budgets(change.db(), Some(&before)).await?;
     note_update(&mut change, &before, &team);
     let data = view::view(change.db(), team).await?;
     let published = change.commit(wait).await?;

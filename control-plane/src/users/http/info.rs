@@ -25,7 +25,7 @@ const SHOWN: i64 = 1_000;
 /// Which user to show.
 #[derive(Debug)]
 pub(super) struct Which {
-    user_id: Option<String>,
+    pub(super) user_id: Option<String>,
 }
 
 impl Request for Which {
@@ -41,7 +41,7 @@ impl Request for Which {
     }
 }
 
-type WhichUser = Query<Which>;
+pub(super) type WhichUser = Query<Which>;
 
 /// A user, their keys and their teams.
 #[derive(Debug, Serialize, ToSchema)]
@@ -94,7 +94,7 @@ async fn own(db: &mut PgConnection, actor: &Actor) -> Result<Json<UserShown>, Ge
 }
 
 /// The user with this id. A `+` that a client wrote as it is has come to us as a space.
-async fn find(db: &mut PgConnection, user_id: &str) -> Result<Option<User>, UserError> {
+pub(super) async fn find(db: &mut PgConnection, user_id: &str) -> Result<Option<User>, UserError> {
     match store::by_id(db, user_id).await? {
         None if user_id.contains(' ') => Ok(store::by_id(db, &user_id.replace(' ', "+")).await?),
         found => Ok(found),

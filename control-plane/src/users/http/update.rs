@@ -61,7 +61,7 @@ pub(super) async fn update(
         Some(before) => {
             let user = patch::apply(before.clone(), wanted, now)?;
             store::update(change.db(), &user).await.map_err(|error| UserError::from_insert(error, &user))?;
-            user.keep_budgets(&mut change, Some(&before)).await?;
+            user.keep_budgets(change.db(), Some(&before)).await?;
             users::note_update(&mut change, &before, &user);
             user
         }

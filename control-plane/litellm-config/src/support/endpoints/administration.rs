@@ -42,7 +42,52 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         &["POST /team/member_add", "POST /team/member_update", "POST /team/member_delete"],
         "roles; budgets, limits and models of members are refused until they are kept; a team's admin needs no licence",
     ),
+    differs(
+        "Lists and changes of users",
+        &["GET /user/list", "GET /v2/user/info", "POST /user/bulk_update"],
+        "a list that names an unknown role, sort or order is a 422; a team's admin sees a member's own data as far as their team goes; a change of many makes nobody, and is for 500 named users or all of 10,000",
+    ),
     works("Roles", &["GET /user/available_roles"]),
+    differs(
+        "Changing keys in bulk",
+        &["POST /key/bulk_update"],
+        "takes every field of `/key/update` but `spend`, for up to 500 keys named by value or hash; each changes whole or not at all, at one revision",
+    ),
+    differs(
+        "Models of teams",
+        &["POST /team/model/add", "POST /team/model/delete"],
+        "adding is for proxy admins; a team without its last model may call none (`no-default-models`), and taking models from one that may call all is a 400",
+    ),
+    differs(
+        "Lists and merges of teams",
+        &["PATCH /team/{team_id}", "GET /v2/team/list"],
+        "as `/team/update`, for proxy admins; deleted teams are not kept, so `status=deleted` is a 422",
+    ),
+    differs(
+        "Members in bulk",
+        &["POST /team/bulk_member_add"],
+        "who cannot join is named and the others do; up to 500, also with `all_users`; budgets of members are refused until they are kept",
+    ),
+    differs(
+        "Teams that are open to users",
+        &["GET /team/available"],
+        "shows no rosters, budgets or metadata to those who are not in them",
+    ),
+    differs(
+        "Logging of teams",
+        &[
+            "POST /team/{team_id}/callback",
+            "GET /team/{team_id}/callback",
+            "DELETE /team/{team_id}/callback/{callback_name}",
+            "POST /team/{team_id}/disable_logging",
+        ],
+        "kept and shown, and not acted on yet: calls are logged nowhere; changed by proxy admins; credentials are references such as `os.environ/NAME`, those in the clear a 400",
+    ),
+    differs(
+        "Permissions of members",
+        &["GET /team/permissions_list", "POST /team/permissions_update"],
+        "those to make, change, show and delete keys and to read `/spend/logs` hold; the others are kept and shown",
+    ),
     works("Looking at keys", &["POST /v2/key/info", "GET /key/aliases"]),
     works("Deployments", &["GET /model/info", "GET /v1/model/info", "GET /v2/model/info"]),
     differs(
@@ -96,7 +141,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     later(
         "More on keys",
         &[
-            "POST /key/bulk_update",
             "POST /team/key/bulk_update",
             "POST /key/{key}/regenerate",
             "POST /key/regenerate",
@@ -108,38 +152,18 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     later(
         "More on teams",
         &[
-            "PATCH /team/{team_id}",
-            "GET /v2/team/list",
-            "POST /team/bulk_member_add",
             "GET /team/{team_id}/members/me",
             "POST /team/{team_id}/member/{user_id}/reset_spend",
             "POST /team/{team_id}/member/{user_id}/reset_budget",
-            "POST /team/model/add",
-            "POST /team/model/delete",
-            "GET /team/available",
-            "GET /team/permissions_list",
-            "POST /team/permissions_update",
             "GET /team/daily/activity",
             "GET /team/spend/by_user",
             "GET /team/spend/report",
         ],
     ),
     later(
-        "Logging of teams",
-        &[
-            "POST /team/{team_id}/callback",
-            "GET /team/{team_id}/callback",
-            "DELETE /team/{team_id}/callback/{callback_name}",
-            "POST /team/{team_id}/disable_logging",
-        ],
-    ),
-    later(
         "More on users",
         &[
-            "GET /v2/user/info",
-            "GET /user/list",
             "GET /user/daily/activity",
-            "POST /user/bulk_update",
             "GET /user/filter/ui",
             "POST /user/block",
             "POST /user/unblock",
