@@ -72,6 +72,7 @@ impl ProxyError {
             Self::Authorize(error) => authorize(error),
             Self::Admit(error) => match &**error {
                 AdmitError::Limit { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", None),
+                AdmitError::NotUnderstood { .. } => auth_error(StatusCode::UNAUTHORIZED),
                 AdmitError::Budget { status, .. } => (*status, "budget_exceeded", None),
             },
             Self::Route(RouteError::UnknownPrice { .. }) => {
@@ -147,6 +148,7 @@ fn authorize(error: &AuthorizeError) -> Words {
         AuthorizeError::Model { owner, .. } => (StatusCode::FORBIDDEN, owner.error_type(), Some("model".to_owned())),
         AuthorizeError::Role { .. } | AuthorizeError::Route { .. } => auth_error(StatusCode::FORBIDDEN),
         AuthorizeError::Unknown { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
+        AuthorizeError::CustomerBlocked { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
         AuthorizeError::Blocked { .. } => (StatusCode::FORBIDDEN, "permission_error", None),
     }
 }

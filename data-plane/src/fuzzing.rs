@@ -54,6 +54,7 @@ struct Granted {
     keys: HashMap<KeyHash, Option<(Standing, Vec<String>, i64)>>,
     teams: HashMap<String, Option<Standing>>,
     users: HashMap<String, Option<Standing>>,
+    owners: HashMap<String, Option<Standing>>,
     deployments: HashMap<String, bool>,
     master_keys: Vec<Vec<u8>>,
     no_auth: bool,
@@ -70,6 +71,7 @@ impl Granted {
                 }
                 pb::Kind::Team => drop(self.teams.insert(id.id.clone(), None)),
                 pb::Kind::User => drop(self.users.insert(id.id.clone(), None)),
+                pb::Kind::Owner => drop(self.owners.insert(id.id.clone(), None)),
                 pb::Kind::Deployment => drop(self.deployments.insert(id.id.clone(), false)),
                 pb::Kind::Settings | pb::Kind::Unspecified => {}
             }
@@ -87,6 +89,10 @@ impl Granted {
                 }
                 Some(Body::Team(team)) => drop(self.teams.insert(team.team_id.clone(), Some(standing(team.blocked)))),
                 Some(Body::User(user)) => drop(self.users.insert(user.user_id.clone(), Some(good))),
+                Some(Body::Owner(owner)) => {
+                    let id = proto::owner::resource_id(owner.kind(), &owner.id);
+                    self.owners.insert(id, Some(standing(owner.blocked)));
+                }
                 Some(Body::Deployment(deployment)) => {
                     self.deployments.insert(deployment.id.clone(), is_understood);
                 }
@@ -119,6 +125,10 @@ impl Granted {
         for (id, granted) in &self.users {
             let held = snapshot.users.get(id.as_str()).map(|user| user.standing);
             assert_eq!(&held, granted, "the user `{id}` stands otherwise than it was said last");
+        }
+        for (id, granted) in &self.owners {
+            let held = snapshot.owners.get(id.as_str()).map(|owner| owner.standing);
+            assert_eq!(&held, granted, "the owner `{id}` stands otherwise than it was said last");
         }
         for deployment in snapshot.models.all() {
             let may_serve = self.deployments.get(deployment.id.as_ref()).copied();

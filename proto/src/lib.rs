@@ -8,6 +8,7 @@
 pub mod channel;
 pub mod key;
 pub mod money;
+pub mod owner;
 pub mod price;
 
 #[allow(

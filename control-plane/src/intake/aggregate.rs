@@ -101,9 +101,14 @@ fn owners(booking: &Booking) -> Vec<Owner> {
         (None, true) => MASTER_KEY_OWNER.to_owned(),
         (None, false) => String::new(),
     };
+    let member = match event.user_id.is_empty() || event.team_id.is_empty() {
+        true => String::new(),
+        false => proto::owner::member_id(&event.user_id, &event.team_id),
+    };
     let single = [
         ("customer", event.end_user.clone()),
         ("key", key),
+        ("member", member),
         ("model", group(booking).to_owned()),
         ("organization", event.organization_id.clone()),
         ("proxy", spend::PROXY.to_owned()),

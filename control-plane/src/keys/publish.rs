@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::budgets::publish::{Extra, budgets};
-use crate::publish::resource::{Upsert, ceilings, flag, name_map, strings};
+use crate::publish::resource::{Upsert, ceilings, flag, model_ceilings, name_map, strings};
 
 /// All keys, in no order.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
@@ -18,6 +18,7 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
+                  metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
                   nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
                       'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
                   allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
@@ -35,6 +36,7 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
+                  metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
                   nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
                       'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
                   allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
@@ -64,6 +66,8 @@ struct Row {
     max_budget_nano_usd: Option<i64>,
     extra: Option<Value>,
     extra_until: Option<Value>,
+    model_rpm: Option<Value>,
+    model_tpm: Option<Value>,
     /// `budget_limits` and `model_max_budget`; nothing where there are none.
     more_budgets: Option<Value>,
     budget_duration: Option<String>,
@@ -79,6 +83,7 @@ impl Row {
     fn into_upsert(self) -> Upsert {
         let blocked = self.blocked.unwrap_or(false);
         let untouched = self.created_at == self.updated_at && !blocked;
+        let model_limits = model_ceilings(self.model_rpm.as_ref(), self.model_tpm.as_ref());
         let extra = Extra::read(self.extra.as_ref(), self.extra_until.as_ref());
         let key = pb::Key {
             hash: self.hash.into(),
@@ -96,6 +101,7 @@ impl Row {
             config_override: self.overrides,
             allowed_routes: self.allowed_routes,
             limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
+            model_limits,
             budgets: budgets(
                 self.max_budget_nano_usd,
                 self.budget_duration.as_deref(),
@@ -144,6 +150,8 @@ mod tests {
             max_budget_nano_usd: None,
             extra: None,
             extra_until: None,
+            model_rpm: Some(serde_json::json!({"m": 1, "n": null})),
+            model_tpm: Some(serde_json::json!({"m": "many"})),
             more_budgets: None,
             budget_duration: None,
             allowed_routes: vec![],
@@ -160,6 +168,11 @@ mod tests {
         assert_eq!((key.tags, key.allow_client_mock_response), (vec!["a".to_owned()], true));
         assert_eq!((key.aliases, key.budgets), (BTreeMap::new(), vec![]));
         assert_eq!(key.limits, Some(pb::Ceilings { requests_per_minute: Some(7), ..pb::Ceilings::default() }));
-        assert_eq!(row(None, 0).into_upsert().resource.required_features, [proto::channel::LIMITS]);
+        assert_eq!(
+            row(None, 0).into_upsert().resource.required_features,
+            [proto::channel::LIMITS, proto::channel::OWNERS]
+        );
+        let of_m = pb::Ceilings { requests_per_minute: Some(1), tokens_per_minute: Some(0), at_once: None };
+        assert_eq!(key.model_limits, [pb::ModelCeilings { model: "m".to_owned(), limits: Some(of_m) }]);
     }
 }

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use super::feed::Kind;
 use super::resource::{Upsert, id_of};
 use super::source::{ComposeError, Source};
-use super::{feed, sections};
+use super::{feed, owners, sections};
 use crate::{keys, models, teams, users};
 
 /// Rows of the change log in one delta, where several revisions are merged.
@@ -24,7 +24,7 @@ const MOST_ROWS: i64 = 200_000;
 /// A larger delta would not fit in one message (4 MiB at the receiver).
 const MOST_BYTES: usize = 3_000_000;
 
-const KINDS: [Kind; 5] = [Kind::Key, Kind::Team, Kind::User, Kind::Deployment, Kind::Settings];
+const KINDS: [Kind; 6] = [Kind::Key, Kind::Team, Kind::User, Kind::Owner, Kind::Deployment, Kind::Settings];
 
 /// How a data plane gets from what it holds to what is.
 pub(crate) enum Step {
@@ -125,6 +125,10 @@ async fn read(tx: &mut PgConnection, source: &Source, mut changes: Changes) -> R
             add(&mut delta, Kind::Settings, &mut changes, [settings]);
         }
     }
+    if let Some(changed) = changes.get(&Kind::Owner) {
+        let upserts = owners::among(tx, &ids(changed)).await?;
+        add(&mut delta, Kind::Owner, &mut changes, upserts);
+    }
     if let Some(changed) = changes.get(&Kind::User) {
         let upserts = users::publish::among(tx, &ids(changed)).await?;
         add(&mut delta, Kind::User, &mut changes, upserts);
@@ -160,6 +164,7 @@ fn add(delta: &mut pb::Delta, kind: Kind, changes: &mut Changes, upserts: impl I
         Kind::Team => pb::Kind::Team,
         Kind::User => pb::Kind::User,
         Kind::Deployment => pb::Kind::Deployment,
+        Kind::Owner => pb::Kind::Owner,
         Kind::Settings => {
             gone.clear(); // whatever id the log gave it, there is one, and it was put
             pb::Kind::Settings

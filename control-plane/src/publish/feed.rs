@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     User,
     /// A place that serves a model.
     Deployment,
+    /// A customer, a tag, or another owner of spend; its id is `proto::owner::resource_id`.
+    Owner,
     /// The settings; their id is `settings`.
     Settings,
 }
@@ -45,6 +47,7 @@ impl Kind {
             Self::Team => "team",
             Self::User => "user",
             Self::Deployment => "deployment",
+            Self::Owner => "owner",
             Self::Settings => "settings",
         }
     }

@@ -18,14 +18,16 @@ pub(crate) struct Upsert {
 impl Upsert {
     /// A resource with the features that a data plane must have to serve it.
     pub(crate) fn of(body: Body, untouched: bool) -> Self {
-        let (limits, budgets) = match &body {
-            Body::Key(key) => (key.limits.is_some(), !key.budgets.is_empty()),
-            Body::Team(team) => (team.limits.is_some(), !team.budgets.is_empty()),
-            Body::User(user) => (user.limits.is_some(), !user.budgets.is_empty()),
-            Body::Settings(settings) => (false, !settings.proxy_budgets.is_empty()),
-            Body::Deployment(_) => (false, false),
+        let (limits, budgets, owners) = match &body {
+            Body::Key(key) => (key.limits.is_some(), !key.budgets.is_empty(), !key.model_limits.is_empty()),
+            Body::Team(team) => (team.limits.is_some(), !team.budgets.is_empty(), !team.model_limits.is_empty()),
+            Body::User(user) => (user.limits.is_some(), !user.budgets.is_empty(), false),
+            Body::Owner(owner) => (owner.limits.is_some(), !owner.budgets.is_empty(), true),
+            Body::Settings(settings) => (false, !settings.proxy_budgets.is_empty(), false),
+            Body::Deployment(_) => (false, false, false),
         };
-        let needed = [(limits, proto::channel::LIMITS), (budgets, proto::channel::BUDGETS)];
+        let (known_limits, known_budgets) = (proto::channel::LIMITS, proto::channel::BUDGETS);
+        let needed = [(limits, known_limits), (budgets, known_budgets), (owners, proto::channel::OWNERS)];
         let required_features = needed.into_iter().filter(|(is_needed, _)| *is_needed);
         let required_features = required_features.map(|(_, feature)| feature.to_owned()).collect();
         Self { resource: pb::Resource { required_features, body: Some(body) }, untouched }
@@ -39,6 +41,7 @@ pub(crate) fn id_of(body: &Body) -> (pb::Kind, String) {
         Body::Team(team) => (pb::Kind::Team, team.team_id.clone()),
         Body::User(user) => (pb::Kind::User, user.user_id.clone()),
         Body::Deployment(deployment) => (pb::Kind::Deployment, deployment.id.clone()),
+        Body::Owner(owner) => (pb::Kind::Owner, proto::owner::resource_id(owner.kind(), &owner.id)),
         Body::Settings(_) => (pb::Kind::Settings, "settings".to_owned()),
     }
 }
@@ -53,6 +56,24 @@ pub(crate) fn ceilings(requests: Option<i64>, tokens: Option<i64>, at_once: Opti
         at_once: limit(at_once),
     };
     (ceilings != pb::Ceilings::default()).then_some(ceilings)
+}
+
+/// `model_rpm_limit` and `model_tpm_limit`, by model. Numbers that are none refuse everything: nobody knows what they allow.
+pub(crate) fn model_ceilings(requests: Option<&Value>, tokens: Option<&Value>) -> Vec<pb::ModelCeilings> {
+    let none = serde_json::Map::new();
+    let requests = requests.and_then(Value::as_object).unwrap_or(&none);
+    let tokens = tokens.and_then(Value::as_object).unwrap_or(&none);
+    let models: std::collections::BTreeSet<&String> = requests.keys().chain(tokens.keys()).collect();
+    let limit = |limits: &serde_json::Map<String, Value>, model: &str| {
+        let limit = limits.get(model).filter(|limit| !limit.is_null())?;
+        Some(limit.as_u64().unwrap_or(0))
+    };
+    let ceilings = |model: &String| {
+        let (requests_per_minute, tokens_per_minute) = (limit(requests, model), limit(tokens, model));
+        let limits = pb::Ceilings { requests_per_minute, tokens_per_minute, at_once: None };
+        (limits != pb::Ceilings::default()).then(|| pb::ModelCeilings { model: model.clone(), limits: Some(limits) })
+    };
+    models.into_iter().filter_map(ceilings).collect()
 }
 
 /// The text members of an array; anything else counts as none.

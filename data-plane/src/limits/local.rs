@@ -4,6 +4,7 @@
 //! to take, always in the order of [`Owner`]. The locks around the tables are held for one look-up by calls that have
 //! limits or budgets, and there are many tables.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 use std::num::NonZeroU32;
@@ -53,7 +54,7 @@ struct Counter(Mutex<Counts>);
 /// What an owner of a call limits.
 pub(crate) struct Demand<'a> {
     pub(crate) owner: Owner,
-    pub(crate) id: &'a str,
+    pub(crate) id: Cow<'a, str>,
     pub(crate) ceilings: Ceilings,
     pub(crate) budgets: Budgets<'a>,
     /// The budgets may refuse it; otherwise it only counts against them.
@@ -61,8 +62,12 @@ pub(crate) struct Demand<'a> {
 }
 
 impl<'a> Demand<'a> {
-    pub(crate) fn of(owner: Owner, id: &'a str, allowance: &'a Allowance) -> Self {
-        Self { owner, id, ceilings: allowance.ceilings, budgets: allowance.budgets(), is_held: true }
+    pub(crate) fn of(owner: Owner, id: impl Into<Cow<'a, str>>, allowance: &'a Allowance) -> Self {
+        Self::new(owner, id, allowance.ceilings, allowance.budgets())
+    }
+
+    pub(crate) fn new(owner: Owner, id: impl Into<Cow<'a, str>>, ceilings: Ceilings, budgets: Budgets<'a>) -> Self {
+        Self { owner, id: id.into(), ceilings, budgets, is_held: true }
     }
 
     /// There is nothing to count.
@@ -131,7 +136,7 @@ impl Counters {
         debug_assert!(demands.is_sorted_by_key(|demand| demand.owner));
         let planes = self.planes();
         let counters: SmallVec<[Arc<Counter>; 3]> =
-            demands.iter().map(|demand| self.counter(demand.owner, demand.id, (ask.clock)())).collect();
+            demands.iter().map(|demand| self.counter(demand.owner, &demand.id, (ask.clock)())).collect();
         let mut held: SmallVec<[MutexGuard<'_, Counts>; 3]> = counters.iter().map(|counter| counter.lock()).collect();
         // Looked at only now: who waited for a counter would count in a second that is over.
         let now = (ask.clock)();
@@ -267,11 +272,11 @@ mod tests {
     }
 
     fn key(ceilings: Ceilings) -> Demand<'static> {
-        Demand { owner: Owner::Key, id: "k", ceilings, budgets: Budgets::default(), is_held: true }
+        Demand::new(Owner::Key, "k", ceilings, Budgets::default())
     }
 
     fn team(ceilings: Ceilings) -> Demand<'static> {
-        Demand { owner: Owner::Team, id: "t", ceilings, budgets: Budgets::default(), is_held: true }
+        Demand::new(Owner::Team, "t", ceilings, Budgets::default())
     }
 
     fn ask(tokens: u64, nano_usd: i64) -> Ask<'static> {
@@ -353,7 +358,7 @@ mod tests {
     fn counters_at_rest_are_forgotten_and_others_are_not() {
         let counters = Arc::<Counters>::default();
         fn user(id: &str) -> Demand<'_> {
-            Demand { owner: Owner::User, id, ..key(ceilings(Some(1), None, None)) }
+            Demand::new(Owner::User, id, ceilings(Some(1), None, None), Budgets::default())
         }
         let busy = counters.take(&[user("busy")], &ask(1, 0)).unwrap();
         counters.is_booked(&total(Owner::User, "spent", 5), News::Round, 0, now());
@@ -403,7 +408,7 @@ mod tests {
     fn who_is_only_counted_is_not_refused_and_booked_all_the_same() {
         let counters = Arc::<Counters>::default();
         let budgets = Budgets { of_all: Some(10), others: &[] };
-        let user = |is_held| Demand { owner: Owner::User, id: "u", budgets, is_held, ..key(Ceilings::default()) };
+        let user = |is_held| Demand { is_held, ..Demand::new(Owner::User, "u", Ceilings::default(), budgets) };
         let mut of_team = counters.take(&[user(false)], &ask(1, 100)).unwrap();
         of_team.spend(1, 100);
         drop(of_team);

@@ -73,10 +73,22 @@ impl Memory {
     pub(crate) fn owe(&self, event: &pb::UsageEvent) {
         let model = if event.model_group.is_empty() { &event.model } else { &event.model_group };
         let key = hex::encode(&event.key_hash);
-        let owners = [(Owner::Key, key.as_str()), (Owner::User, &event.user_id), (Owner::Team, &event.team_id)];
-        let owners = owners.into_iter().chain([(Owner::Proxy, EVERYBODY)]);
+        let member = match event.user_id.is_empty() || event.team_id.is_empty() {
+            true => String::new(),
+            false => proto::owner::member_id(&event.user_id, &event.team_id),
+        };
+        let owners = [
+            (Owner::Key, key.as_str()),
+            (Owner::User, &event.user_id),
+            (Owner::Team, &event.team_id),
+            (Owner::Member, &member),
+            (Owner::Customer, &event.end_user),
+            (Owner::Organization, &event.organization_id),
+            (Owner::Proxy, EVERYBODY),
+        ];
+        let tags = event.tags.iter().map(|tag| (Owner::Tag, tag.as_str()));
         if event.cost_nano_usd > 0 {
-            for (owner, id) in owners.filter(|(_, id)| !id.is_empty()) {
+            for (owner, id) in owners.into_iter().chain(tags).filter(|(_, id)| !id.is_empty()) {
                 self.counters.owe(owner, id, model, event.cost_nano_usd, clock::seconds());
             }
         }

@@ -24,6 +24,14 @@ pub(crate) enum Owner {
     Key,
     User,
     Team,
+    /// A user in a team.
+    Member,
+    Customer,
+    /// A key and a model: named by both, as the next.
+    KeyModel,
+    TeamModel,
+    Organization,
+    Tag,
     /// Everybody together.
     Proxy,
 }
@@ -38,6 +46,12 @@ impl Owner {
             Self::Key => "api_key",
             Self::User => "user",
             Self::Team => "team",
+            Self::Member => "team_member",
+            Self::Customer => "end_user",
+            Self::KeyModel => "model_per_key",
+            Self::TeamModel => "model_per_team",
+            Self::Organization => "organization",
+            Self::Tag => "tag",
             Self::Proxy => "proxy",
         }
     }
@@ -48,13 +62,23 @@ impl Owner {
             pb::OwnerKind::Key => Some(Self::Key),
             pb::OwnerKind::User => Some(Self::User),
             pb::OwnerKind::Team => Some(Self::Team),
+            pb::OwnerKind::Member => Some(Self::Member),
+            pb::OwnerKind::Customer => Some(Self::Customer),
+            pb::OwnerKind::Organization => Some(Self::Organization),
+            pb::OwnerKind::Tag => Some(Self::Tag),
             pb::OwnerKind::Proxy => Some(Self::Proxy),
-            _ => None,
+            pb::OwnerKind::Unspecified => None,
         }
     }
 
+    /// What has limits of rate alone is of no kind.
     pub(crate) fn kind(self) -> pb::OwnerKind {
         match self {
+            Self::KeyModel | Self::TeamModel => pb::OwnerKind::Unspecified,
+            Self::Member => pb::OwnerKind::Member,
+            Self::Customer => pb::OwnerKind::Customer,
+            Self::Organization => pb::OwnerKind::Organization,
+            Self::Tag => pb::OwnerKind::Tag,
             Self::Key => pb::OwnerKind::Key,
             Self::User => pb::OwnerKind::User,
             Self::Team => pb::OwnerKind::Team,
@@ -65,8 +89,10 @@ impl Owner {
     /// Whether one more call goes through when just as much is spent as may be (admin_api.md 4.3.1).
     fn edge(self) -> Edge {
         match self {
-            Self::Key | Self::User => Edge::Closed,
-            Self::Team | Self::Proxy => Edge::Open,
+            Self::Key | Self::User | Self::Member | Self::Organization | Self::KeyModel | Self::TeamModel => {
+                Edge::Closed
+            }
+            Self::Team | Self::Customer | Self::Tag | Self::Proxy => Edge::Open,
         }
     }
 }
@@ -129,12 +155,27 @@ pub(crate) struct Allowance {
     pub(crate) ceilings: Ceilings,
     of_all: Option<i64>,
     others: Box<[Budget]>,
+    /// Limits of single models, by their public names.
+    models: Box<[(Box<str>, Ceilings)]>,
 }
 
 impl Allowance {
     pub(crate) fn of(ceilings: Option<&pb::Ceilings>, budgets: &[pb::Budget]) -> Self {
         let (of_all, others) = Budget::all(budgets);
-        Self { ceilings: Ceilings::of(ceilings), of_all, others }
+        Self { ceilings: Ceilings::of(ceilings), of_all, others, models: Box::default() }
+    }
+
+    /// With limits of single models.
+    pub(crate) fn with_models(self, models: &[pb::ModelCeilings]) -> Self {
+        let limits = |of: &pb::ModelCeilings| (of.model.as_str().into(), Ceilings::of(of.limits.as_ref()));
+        Self { models: models.iter().map(limits).collect(), ..self }
+    }
+
+    /// The limits of one model: by its whole name, or by what follows its last `/`.
+    pub(crate) fn of_model(&self, model: &str) -> Option<Ceilings> {
+        let named = |name: &str| self.models.iter().find(|(known, _)| **known == *name);
+        let counts = budget::counting(model, |name| named(name).is_some());
+        named(counts).map(|(_, ceilings)| *ceilings)
     }
 
     pub(crate) fn budgets(&self) -> Budgets<'_> {
@@ -148,7 +189,7 @@ impl Allowance {
 
     /// The budget of everything, where that is all there is to say.
     pub(crate) fn only_budget(&self) -> Option<i64> {
-        self.of_all.filter(|_| self.ceilings.is_none() && self.others.is_empty())
+        self.of_all.filter(|_| self.ceilings.is_none() && self.others.is_empty() && self.models.is_empty())
     }
 }
 
@@ -188,13 +229,17 @@ impl Exceeded {
     /// Of several, the one with the lowest is reported (admin_api.md 4.3).
     fn rank(owner: Owner, of: Of<'_>) -> u8 {
         match (owner, of) {
-            (Owner::Key, Of::Everything) => 8,
-            (Owner::Key, Of::Model) => 10,
-            (Owner::User, Of::Model) => 11,
+            (Owner::Member, _) => 6,
+            (Owner::Key | Owner::KeyModel | Owner::TeamModel, Of::Everything) => 8,
+            (Owner::Key | Owner::KeyModel | Owner::TeamModel, Of::Model) => 10,
+            (Owner::User | Owner::Customer, Of::Model) => 11,
             (Owner::Team, Of::Everything) => 23,
             (Owner::Team, Of::Window(_)) => 24,
-            (Owner::Key, Of::Window(_)) => 25,
+            (Owner::Key | Owner::KeyModel | Owner::TeamModel, Of::Window(_)) => 25,
+            (Owner::Organization, _) => 27,
+            (Owner::Tag, _) => 28,
             (Owner::User, Of::Everything | Of::Window(_)) => 30,
+            (Owner::Customer, Of::Everything | Of::Window(_)) => 32,
             (Owner::Proxy, _) => 34,
             (Owner::Team, Of::Model) => 39,
         }

@@ -1,5 +1,4 @@
-//! Whether there is room for the call, and money: within the limits and budgets of its key, of the key's user, of its team,
-//! and of everybody together.
+//! Whether there is room for the call, and money: within the limits and budgets of all who pay for it ([`super::payers`]).
 //!
 //! What a call takes is counted for all of them or for none ([`crate::limits`]). It is given back with the [`Permit`], which
 //! lives until the last of the call's accounts is closed. What a refused caller hears is [`super::refused`]'s business.
@@ -11,16 +10,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proto::NanoUsd;
 use proto::price::{Cost, Measure, cost, tier_of};
 use proto::v1::Tokens;
-use smallvec::SmallVec;
 
-use super::authenticate::Identity;
 use super::authorize::Grant;
 use super::decode::Call;
+use super::payers;
 use super::refused::AdmitError;
 use crate::gateway::Core;
 use crate::limits::budget::Quote;
 use crate::limits::local::{Ask, Demand, Shown, Taken};
-use crate::limits::{Allowance, EVERYBODY, Kind, Obstacle, Owner};
+use crate::limits::{Kind, Obstacle, Owner};
 use crate::snapshot::{Deployment, Snapshot};
 
 static KEY_REQUESTS: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
@@ -35,33 +33,9 @@ pub(crate) struct Permit {
 
 /// Takes the call's place within all limits and budgets that it is under, or says which one is in its way.
 pub(crate) fn admit(core: &Core, snapshot: &Snapshot, grant: Grant, call: &Call) -> Result<Permit, AdmitError> {
-    let everybody = Demand::of(Owner::Proxy, EVERYBODY, &snapshot.settings.everybody);
-    let taken = match &grant.caller.identity {
-        Identity::Master { .. } => take(core, snapshot, &grant, call, [everybody].as_slice())?,
-        Identity::Key { hash, key } => {
-            let user = key.user_id().and_then(|id| {
-                let user = grant.caller.user.as_ref().or_else(|| snapshot.users.get(id))?;
-                Some((id, &user.allowance))
-            });
-            let team = grant.caller.team.as_ref().map(|(id, team)| (&**id, &team.allowance));
-            let (ceilings, budgets) = (key.ceilings(), key.budgets());
-            let free = |owner: Option<(&str, &Allowance)>| owner.is_none_or(|(_, allowance)| allowance.is_none());
-            if ceilings.is_none() && budgets.is_none() && free(user) && free(team) && everybody.is_none() {
-                return Ok(Permit { grant, taken: RefCell::default() });
-            }
-            let hash = hash.to_string();
-            let user_is_held = team.is_none() || snapshot.settings.team_keys_use_user_budgets;
-            let demands = [
-                Some(Demand { owner: Owner::Key, id: &hash, ceilings, budgets, is_held: true }),
-                user.map(|(id, user)| Demand { is_held: user_is_held, ..Demand::of(Owner::User, id, user) }),
-                team.map(|(id, team)| Demand::of(Owner::Team, id, team)),
-                Some(everybody),
-            ];
-            let demands: SmallVec<[Demand<'_>; 4]> =
-                demands.into_iter().flatten().filter(|demand| !demand.is_none()).collect();
-            take(core, snapshot, &grant, call, &demands)?
-        }
-    };
+    let demands = payers::demands(snapshot, &grant, call)?;
+    let taken = if demands.is_empty() { None } else { Some(take(core, snapshot, &grant, call, &demands)?) };
+    drop(demands);
     Ok(Permit { grant, taken: RefCell::new(taken) })
 }
 
@@ -71,10 +45,7 @@ fn take(
     grant: &Grant,
     call: &Call,
     demands: &[Demand<'_>],
-) -> Result<Option<Taken>, AdmitError> {
-    if demands.iter().all(Demand::is_none) {
-        return Ok(None);
-    }
+) -> Result<Taken, AdmitError> {
     let reserved = reservation(call, snapshot.settings.reserved_output_tokens);
     let has_budget = demands.iter().any(|demand| !demand.budgets.is_none());
     let ask = Ask {
@@ -85,8 +56,8 @@ fn take(
         now_ms: core.gateway.clock.now_ms(),
         clock: crate::clock::seconds,
     };
-    core.gateway.counters.take(demands, &ask).map(Some).map_err(|obstacle| {
-        let id = |owner| demands.iter().find(|demand| demand.owner == owner).map_or("", |demand| demand.id);
+    core.gateway.counters.take(demands, &ask).map_err(|obstacle| {
+        let id = |owner| demands.iter().find(|demand| demand.owner == owner).map_or("", |demand| &*demand.id);
         match obstacle {
             Obstacle::Limit(reached) => AdmitError::limit(reached, id(reached.owner)),
             Obstacle::Budget(exceeded) => AdmitError::budget(snapshot, grant, id(exceeded.owner), *exceeded),

@@ -1,16 +1,17 @@
 //! Which model the caller means, and whether they may use it. Asks the snapshot only.
 //!
 //! Names are rewritten in LiteLLM's order (admin_api.md 4.6), each table once; access is checked by one
-//! algorithm for key, team and user in turn (4.5).
+//! algorithm for key, team, user and customer in turn (4.5).
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use proto::v1::OwnerKind;
 use smallvec::SmallVec;
 
 use super::authenticate::{Caller, Identity};
 use super::decode::Call;
-use crate::snapshot::{Deployment, Models, Names, Settings, Snapshot, models};
+use crate::snapshot::{Deployment, Models, Names, Settings, Snapshot, Standing, models};
 
 /// What the caller may do: use these deployments under this name.
 pub(crate) struct Grant {
@@ -37,6 +38,8 @@ pub(crate) enum AuthorizeError {
     Unknown { route: &'static str, model: String },
     #[error("Model is blocked. Model={model}")]
     Blocked { model: String },
+    #[error("User blocked from making LLM API Calls. User={id}")]
+    CustomerBlocked { id: String },
 }
 
 /// Whose list of models refused.
@@ -45,6 +48,7 @@ pub(crate) enum Owner {
     Key,
     Team,
     User,
+    Customer,
 }
 
 impl Owner {
@@ -53,6 +57,7 @@ impl Owner {
             Self::Key => "key",
             Self::Team => "team",
             Self::User => "user",
+            Self::Customer => "customer",
         }
     }
 
@@ -66,6 +71,7 @@ impl Owner {
             Self::Key => "key_model_access_denied",
             Self::Team => "team_model_access_denied",
             Self::User => "user_model_access_denied",
+            Self::Customer => "customer_model_access_denied",
         }
     }
 }
@@ -73,7 +79,8 @@ impl Owner {
 /// Resolves the model the call names and lets the caller use it, or says what they may not.
 pub(crate) fn authorize(snapshot: &Snapshot, caller: Caller, call: &Call) -> Result<Grant, AuthorizeError> {
     let name = resolve(&snapshot.settings, &caller, &call.asked);
-    let scopes = check_access(&snapshot.models, &caller, &name)?;
+    let mut scopes = check_access(&snapshot.models, &caller, &name)?;
+    scopes.extend(check_customer(snapshot, call, &name)?);
     let mut candidates = candidates(&snapshot.models, &caller, name.group);
     // Who was let in by an access group sees the deployments of that group alone.
     candidates.retain(|deployment| scopes.iter().all(|scope| scope.holds(deployment)));
@@ -206,6 +213,24 @@ fn check_access(models: &Models, caller: &Caller, name: &Name<'_>) -> Result<Vec
         }
     }
     Ok(scopes)
+}
+
+/// Lets the customer use the model, if there is more to say of them than that they exist.
+fn check_customer(snapshot: &Snapshot, call: &Call, name: &Name<'_>) -> Result<Option<Scope>, AuthorizeError> {
+    let customer = call.end_user.as_deref().and_then(|id| Some((id, snapshot.owner(OwnerKind::Customer, id)?)));
+    let Some((id, customer)) = customer else { return Ok(None) };
+    if customer.standing == Standing::Blocked {
+        return Err(AuthorizeError::CustomerBlocked { id: id.to_owned() });
+    }
+    let allowed = Names::Boxed(&customer.models);
+    match access(&snapshot.models, allowed, &name.candidates) {
+        Access::Free => Ok(None),
+        Access::ByGroups(groups) => Ok(Some(Scope(groups))),
+        Access::Denied => {
+            let model = name.candidates.last().copied().unwrap_or_default().to_owned();
+            Err(AuthorizeError::Model { owner: Owner::Customer, model, allowed: shown(allowed) })
+        }
+    }
 }
 
 /// How a list of allowed models lets a name through.

@@ -249,6 +249,13 @@ fn tags(headers: &HeaderMap, request: &Request, caller: &Caller) -> Vec<String> 
     {
         tags.extend(header.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
     }
+    // However many the client sends, those that its key and team have stay: they have budgets.
+    let own = match &caller.identity {
+        Identity::Key { key, .. } => key.tags().iter().count(),
+        Identity::Master { .. } => 0,
+    };
+    let own = own + caller.team.as_ref().map_or(0, |(_, team)| team.tags.len());
+    tags.truncate(NOTED_TAGS.saturating_sub(own));
     if let Identity::Key { key, .. } = &caller.identity {
         tags.extend(key.tags().iter().map(str::to_owned));
     }

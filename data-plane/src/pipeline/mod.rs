@@ -8,6 +8,7 @@ pub(crate) mod decode;
 pub(crate) mod detach;
 mod figures;
 mod mock;
+mod payers;
 pub(crate) mod provider_headers;
 pub(crate) mod refused;
 pub(crate) mod relay;

@@ -26,8 +26,24 @@ pub(crate) enum AdmitError {
         .reached.owner.descriptor(), .reached.kind.name(), .reached.limit, .reached.left
     )]
     Limit { reached: Reached, id: String, resets_at: String },
+    #[error("the rules of {owner} {id} cannot be read by this gateway: it is denied. Update the data planes")]
+    NotUnderstood { owner: &'static str, id: String },
     #[error("{message}")]
     Budget { status: StatusCode, message: String },
+}
+
+/// LiteLLM's word for an owner in messages about budgets.
+fn noun(owner: Owner) -> Option<&'static str> {
+    match owner {
+        Owner::Key | Owner::KeyModel => Some("Key"),
+        Owner::User => Some("User"),
+        Owner::Team | Owner::TeamModel => Some("Team"),
+        Owner::Member => Some("TeamMember"),
+        Owner::Customer => Some("End User"),
+        Owner::Organization => Some("Organization"),
+        Owner::Tag => Some("Tag"),
+        Owner::Proxy => None,
+    }
 }
 
 impl AdmitError {
@@ -47,32 +63,32 @@ impl AdmitError {
             Identity::Master { .. } => None,
         };
         let mut message = match (owner, &of) {
-            (Owner::Key, What::Model) => {
+            (Owner::Key | Owner::KeyModel, What::Model) => {
                 let alias = alias.unwrap_or("None");
                 format!("LiteLLM Virtual Key: {id}, key_alias: {alias}, exceeded budget for model={model}")
             }
-            (Owner::User, What::Model) => format!("LiteLLM User: {id}, exceeded budget for model={model}"),
-            (Owner::Team | Owner::Proxy, What::Model) => {
-                format!("LiteLLM Team: {id}, exceeded budget for model={model}")
-            }
-            (Owner::Key, What::Window(window)) => {
+            (Owner::Key | Owner::KeyModel, What::Window(window)) => {
                 format!("ExceededBudget: Key over {window} budget. Spend=${cost:.4}, Limit=${most:.2}")
             }
-            (Owner::Team, What::Window(window)) => {
+            (Owner::Team | Owner::TeamModel, What::Window(window)) => {
                 format!("ExceededBudget: Team={id} over {window} budget. Spend=${cost:.4}, Limit=${most:.2}")
             }
             (Owner::User, What::Everything | What::Window(_)) => {
                 format!("ExceededBudget: User={id} over budget. Spend={cost}, Budget={most}")
             }
-            (Owner::Key, What::Everything) => {
-                let alias = alias.unwrap_or("key");
-                format!("Budget has been exceeded! Key={alias} Current cost: {cost}, Max budget: {most}")
+            (Owner::Customer, What::Everything | What::Window(_)) => {
+                format!("ExceededBudget: End User={id} over budget. Spend={cost}, Budget={most}")
             }
-            (Owner::Team, What::Everything) => {
-                format!("Budget has been exceeded! Team={id} Current cost: {cost}, Max budget: {most}")
+            (_, What::Model) => {
+                let who = noun(owner).unwrap_or("Gateway");
+                format!("LiteLLM {who}: {id}, exceeded budget for model={model}")
             }
-            (Owner::Proxy, What::Everything | What::Window(_)) => {
-                format!("Budget has been exceeded! Current cost: {cost}, Max budget: {most}")
+            (_, What::Everything | What::Window(_)) => {
+                let shown = match owner {
+                    Owner::Key => format!("Key={} ", alias.unwrap_or("key")),
+                    _ => noun(owner).map_or_else(String::new, |noun| format!("{noun}={id} ")),
+                };
+                format!("Budget has been exceeded! {shown}Current cost: {cost}, Max budget: {most}")
             }
         };
         if spent.spent_nano_usd < spent.most_nano_usd {

@@ -25,6 +25,7 @@ pub(crate) struct Counts {
     pub(crate) keys: usize,
     pub(crate) teams: usize,
     pub(crate) users: usize,
+    pub(crate) owners: usize,
     pub(crate) deployments: usize,
 }
 
@@ -92,6 +93,7 @@ impl Counts {
             keys: snapshot.keys.len(),
             teams: snapshot.teams.len(),
             users: snapshot.users.len(),
+            owners: snapshot.owners.len(),
             deployments: snapshot.models.all().len(),
         }
     }

@@ -10,14 +10,14 @@ use proto::{KeyHash, v1 as pb};
 
 use super::deployments::deployment_of;
 use super::{
-    Authentication, Deployment, GroupAlias, Key, Models, Rights, Settings, Snapshot, Standing, StreamUsage, Team,
-    UnknownPrice, User, Version, keys,
+    Authentication, Deployment, GroupAlias, Key, Models, Owner, Rights, Settings, Snapshot, Standing, StreamUsage,
+    Team, UnknownPrice, User, Version, keys,
 };
 use crate::limits::Allowance;
 use crate::limits::budget::Large;
 
 /// What `required_features` of a resource may name without being denied.
-pub(crate) const FEATURES: &[&str] = &[proto::channel::LIMITS, proto::channel::BUDGETS];
+pub(crate) const FEATURES: &[&str] = &[proto::channel::LIMITS, proto::channel::BUDGETS, proto::channel::OWNERS];
 
 /// Tokens reserved for an answer where the client sets no limit, and at most (reliability.md 3d).
 const DEFAULT_RESERVED_OUTPUT: u64 = 1_024;
@@ -30,6 +30,7 @@ pub(crate) struct Changes {
     keys: Vec<keys::Change>,
     teams: Vec<(Box<str>, Option<Arc<Team>>)>,
     users: Vec<(Box<str>, Option<Arc<User>>)>,
+    owners: Vec<(Box<str>, Option<Arc<Owner>>)>,
     deployments: Vec<(Box<str>, Option<Arc<Deployment>>)>,
     settings: Option<Settings>,
     pub(crate) rejections: Vec<pb::Rejection>,
@@ -41,6 +42,7 @@ impl Changes {
             keys: Vec::new(),
             teams: Vec::new(),
             users: Vec::new(),
+            owners: Vec::new(),
             deployments: Vec::new(),
             settings: None,
             rejections: Vec::new(),
@@ -63,6 +65,7 @@ impl Changes {
             pb::resource::Body::Key(key) => self.put_key(&key, lacking),
             pb::resource::Body::Team(team) => self.put_team(team, lacking),
             pb::resource::Body::User(user) => self.put_user(user, lacking),
+            pb::resource::Body::Owner(owner) => self.put_owner(owner, lacking),
             pb::resource::Body::Deployment(deployment) => self.put_deployment(deployment, lacking),
             pb::resource::Body::Settings(settings) => match (lacking, settings_of(settings)) {
                 (None, Ok(settings)) => self.settings = Some(settings),
@@ -80,6 +83,7 @@ impl Changes {
             },
             pb::Kind::Team => self.teams.push((name, None)),
             pb::Kind::User => self.users.push((name, None)),
+            pb::Kind::Owner => self.owners.push((name, None)),
             pb::Kind::Deployment => self.deployments.push((name, None)),
             pb::Kind::Settings | pb::Kind::Unspecified => {
                 self.reject(id.kind(), &id.id, "this kind of resource cannot be removed");
@@ -100,6 +104,7 @@ impl Changes {
         next.keys.change(self.keys);
         change(&mut next.teams, self.teams);
         change(&mut next.users, self.users);
+        change(&mut next.owners, self.owners);
         if !self.deployments.is_empty() {
             next.models = Arc::new(Models::new(changed_deployments(next.models.all(), self.deployments)));
         }
@@ -149,6 +154,16 @@ impl Changes {
         self.users.push((id, Some(Arc::new(user))));
     }
 
+    fn put_owner(&mut self, owner: pb::Owner, lacking: Option<String>) {
+        let id = proto::owner::resource_id(owner.kind(), &owner.id);
+        if let Some(reason) = &lacking {
+            self.reject(pb::Kind::Owner, &id, reason);
+        }
+        let standing = if owner.blocked { Standing::Blocked } else { standing(lacking.is_some()) };
+        let allowance = Allowance::of(owner.limits.as_ref(), &owner.budgets);
+        self.owners.push((id.into(), Some(Arc::new(Owner { standing, allowance, models: boxed(owner.models) }))));
+    }
+
     fn put_deployment(&mut self, deployment: pb::Deployment, lacking: Option<String>) {
         let id = Box::from(deployment.id.as_str());
         let made = match lacking {
@@ -192,7 +207,7 @@ fn team_of(team: pb::Team, standing: Standing) -> Team {
             false => standing,
         },
         rights: Rights { mock_response: team.allow_client_mock_response, any_model: false },
-        allowance: Allowance::of(team.limits.as_ref(), &team.budgets),
+        allowance: Allowance::of(team.limits.as_ref(), &team.budgets).with_models(&team.model_limits),
     }
 }
 

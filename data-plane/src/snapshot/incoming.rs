@@ -159,6 +159,7 @@ fn shrinks(held: Counts, offered: Counts) -> Vec<pb::Shrink> {
         (pb::Kind::Key, held.keys, offered.keys),
         (pb::Kind::Team, held.teams, offered.teams),
         (pb::Kind::User, held.users, offered.users),
+        (pb::Kind::Owner, held.owners, offered.owners),
         (pb::Kind::Deployment, held.deployments, offered.deployments),
     ];
     let suspicious = |held: usize, offered: usize| {

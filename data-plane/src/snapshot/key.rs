@@ -30,7 +30,7 @@ pub(crate) struct Key {
 impl Key {
     /// The key that the control plane describes. `standing` holds unless it is blocked.
     pub(super) fn new(hash: KeyHash, key: &pb::Key, standing: Standing) -> Self {
-        let allowance = Allowance::of(key.limits.as_ref(), &key.budgets);
+        let allowance = Allowance::of(key.limits.as_ref(), &key.budgets).with_models(&key.model_limits);
         let mut packing = Packing::default();
         for text in [&key.alias, &key.user_id, &key.team_id, &key.organization_id] {
             packing.text(text);
@@ -108,6 +108,11 @@ impl Key {
             Some(allowance) => allowance.budgets(),
             None => Budgets { of_all: Some(self.only_budget).filter(|most| *most >= 0), others: &[] },
         }
+    }
+
+    /// How many calls and tokens of one model it may use.
+    pub(crate) fn ceilings_of(&self, model: &str) -> Option<Ceilings> {
+        self.allowance.as_deref()?.of_model(model)
     }
 
     fn text(&self, position: usize) -> Option<&str> {

@@ -56,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) keys: Keys,
     pub(crate) teams: Arc<HashMap<Box<str>, Arc<Team>>>,
     pub(crate) users: Arc<HashMap<Box<str>, Arc<User>>>,
+    /// Customers, tags and others, by `proto::owner::resource_id`.
+    pub(crate) owners: Arc<HashMap<Box<str>, Arc<Owner>>>,
     pub(crate) models: Arc<Models>,
     pub(crate) settings: Arc<Settings>,
 }
@@ -99,6 +101,25 @@ pub(crate) struct User {
     pub(crate) role: Box<str>,
     pub(crate) standing: Standing,
     pub(crate) allowance: Allowance,
+}
+
+/// An owner of spend beside keys, teams and users.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Owner {
+    pub(crate) standing: Standing,
+    pub(crate) allowance: Allowance,
+    /// Empty: all.
+    pub(crate) models: Box<[Box<str>]>,
+}
+
+impl Snapshot {
+    /// The owner of this kind and id, of whom there is more to say than that they exist.
+    pub(crate) fn owner(&self, kind: pb::OwnerKind, id: &str) -> Option<&Owner> {
+        if self.owners.is_empty() {
+            return None; // nearly every call of nearly every gateway: no name is put together for it
+        }
+        self.owners.get(proto::owner::resource_id(kind, id).as_str()).map(Arc::as_ref)
+    }
 }
 
 /// What holds for every call.
@@ -173,6 +194,7 @@ impl Snapshot {
             keys: Keys::default(),
             teams: Arc::default(),
             users: Arc::default(),
+            owners: Arc::default(),
             models: Arc::default(),
             settings: Arc::default(),
         }

@@ -239,7 +239,7 @@ pub struct Resync {
 pub struct ResourceId {
     #[prost(enumeration = "Kind", tag = "1")]
     pub kind: i32,
-    /// keys: the hash in lower-case hex
+    /// keys: the hash in lower-case hex; owners: kind and id, `customer:ada`
     #[prost(string, tag = "2")]
     pub id: ::prost::alloc::string::String,
 }
@@ -248,7 +248,7 @@ pub struct ResourceId {
 pub struct Resource {
     #[prost(string, repeated, tag = "1")]
     pub required_features: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    #[prost(oneof = "resource::Body", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "resource::Body", tags = "2, 3, 4, 5, 6, 7")]
     pub body: ::core::option::Option<resource::Body>,
 }
 /// Nested message and enum types in `Resource`.
@@ -265,6 +265,8 @@ pub mod resource {
         Deployment(super::Deployment),
         #[prost(message, tag = "6")]
         Settings(super::Settings),
+        #[prost(message, tag = "7")]
+        Owner(super::Owner),
     }
 }
 /// Most of something in any minute, or at once. Absent: no limit.
@@ -296,6 +298,31 @@ pub struct Budget {
     pub extra_nano_usd: i64,
     #[prost(int64, tag = "6")]
     pub extra_until_ms: i64,
+}
+/// The limits of one model, by its public name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModelCeilings {
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub limits: ::core::option::Option<Ceilings>,
+}
+/// An owner of spend beside keys, teams and users: only those of whom there is more to say than that they exist.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Owner {
+    #[prost(enumeration = "OwnerKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub blocked: bool,
+    #[prost(message, optional, tag = "4")]
+    pub limits: ::core::option::Option<Ceilings>,
+    #[prost(message, repeated, tag = "5")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
+    /// empty: all
+    #[prost(string, repeated, tag = "6")]
+    pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Key {
@@ -340,6 +367,8 @@ pub struct Key {
     pub limits: ::core::option::Option<Ceilings>,
     #[prost(message, repeated, tag = "17")]
     pub budgets: ::prost::alloc::vec::Vec<Budget>,
+    #[prost(message, repeated, tag = "19")]
+    pub model_limits: ::prost::alloc::vec::Vec<ModelCeilings>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Team {
@@ -367,6 +396,8 @@ pub struct Team {
     pub limits: ::core::option::Option<Ceilings>,
     #[prost(message, repeated, tag = "11")]
     pub budgets: ::prost::alloc::vec::Vec<Budget>,
+    #[prost(message, repeated, tag = "12")]
+    pub model_limits: ::prost::alloc::vec::Vec<ModelCeilings>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct User {
@@ -570,7 +601,7 @@ pub enum OwnerKind {
     Organization = 5,
     Customer = 6,
     Tag = 7,
-    /// of a team: `user:team`, both with `%` and `:` escaped
+    /// of a team: `user:team`, `%` and `:` escaped in the user's id
     Member = 8,
 }
 impl OwnerKind {
@@ -616,6 +647,7 @@ pub enum Kind {
     User = 3,
     Deployment = 4,
     Settings = 5,
+    Owner = 6,
 }
 impl Kind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -630,6 +662,7 @@ impl Kind {
             Self::User => "KIND_USER",
             Self::Deployment => "KIND_DEPLOYMENT",
             Self::Settings => "KIND_SETTINGS",
+            Self::Owner => "KIND_OWNER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -641,6 +674,7 @@ impl Kind {
             "KIND_USER" => Some(Self::User),
             "KIND_DEPLOYMENT" => Some(Self::Deployment),
             "KIND_SETTINGS" => Some(Self::Settings),
+            "KIND_OWNER" => Some(Self::Owner),
             _ => None,
         }
     }

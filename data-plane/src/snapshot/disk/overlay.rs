@@ -60,6 +60,9 @@ fn id_of(resource: &pb::Resource) -> Option<Id> {
         pb::resource::Body::Team(team) => (pb::Kind::Team.into(), team.team_id.clone()),
         pb::resource::Body::User(user) => (pb::Kind::User.into(), user.user_id.clone()),
         pb::resource::Body::Deployment(deployment) => (pb::Kind::Deployment.into(), deployment.id.clone()),
+        pb::resource::Body::Owner(owner) => {
+            (pb::Kind::Owner.into(), proto::owner::resource_id(owner.kind(), &owner.id))
+        }
         pb::resource::Body::Settings(_) => (pb::Kind::Settings.into(), "settings".to_owned()),
     })
 }
