@@ -253,6 +253,16 @@ impl Account {
         self.reserving += 1;
     }
 
+    /// A call that has reserved wants so much more, without asking whether it is alone.
+    pub(crate) fn reserve_more(&mut self, most: i64, more: i64, terms: Terms) -> bool {
+        self.go_to(terms.now_ms);
+        let is_there = more <= self.left(most, terms);
+        if is_there {
+            self.reserved = self.reserved.saturating_add(more);
+        }
+        is_there
+    }
+
     /// A call with this much of its reservation left used some of it, or more. Gives what it still has reserved.
     pub(crate) fn spend(&mut self, reserved: i64, cost: i64) -> i64 {
         let used = reserved.min(cost);
