@@ -98,7 +98,7 @@ async fn every_ending_is_heard_booked_and_counted_as_the_table_says_in_every_wir
 
 #[tokio::test]
 async fn a_stream_whose_budget_is_spent_meanwhile_ends_and_says_so_in_every_wire_format() -> anyhow::Result<()> {
-    let mut stage = Stage::set().await?;
+    let stage = Stage::set().await?;
     let before = stage.meter.endings().await?;
     let forms: Vec<Form> = Form::all().into_iter().filter(|form| form.is_streamed()).collect();
     // It pays for the prompt and some words, and not for a few hundred.
