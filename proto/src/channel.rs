@@ -29,6 +29,9 @@ pub const LIMITS: &str = "limits";
 /// The feature that a data plane must have to serve a key, team or user with budgets, and to be told what is spent.
 pub const BUDGETS: &str = "budgets";
 
+/// The feature that a data plane must have to serve a key that acts as the one that took its place.
+pub const REPLACED: &str = "replaced-keys";
+
 /// Carries the whole join token on every call between the planes.
 pub const JOIN_TOKEN_HEADER: &str = "x-turnpike-join-token";
 

@@ -82,6 +82,7 @@ impl Row {
         let extra = Extra::read(self.extra.as_ref(), self.extra_until.as_ref());
         let key = pb::Key {
             hash: self.hash.into(),
+            acts_as: Vec::new().into(),
             alias: self.alias.unwrap_or_default(),
             user_id: self.user_id.unwrap_or_default(),
             team_id: self.team_id.unwrap_or_default(),
