@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::aggregate::Totals;
 use super::event::Booking;
+use super::newest::Newest;
 use crate::budgets::told::{self, Told};
 
 /// The accounts that these events count against, after they were booked. Events that had been booked before count as well:
@@ -15,10 +16,11 @@ pub(super) async fn totals(db: &PgPool, bookings: &[Booking]) -> sqlx::Result<Ve
     if bookings.is_empty() {
         return Ok(Vec::new());
     }
-    let brought = Totals::of(bookings.iter());
+    let db: &mut PgConnection = &mut *db.acquire().await?;
+    let newest = Newest::of(db, bookings).await?;
+    let brought = Totals::of(bookings.iter(), &newest);
     let kinds: Vec<&str> = brought.of_owners.keys().map(|owner| owner.0).collect();
     let ids: Vec<&str> = brought.of_owners.keys().map(|owner| owner.1.as_str()).collect();
-    let db: &mut PgConnection = &mut *db.acquire().await?;
     let mut accounts = told::of_owners(db, &kinds, &ids).await?;
     if accounts.is_empty() {
         return Ok(Vec::new());

@@ -25,7 +25,12 @@ impl Upsert {
             Body::Settings(settings) => (false, !settings.proxy_budgets.is_empty()),
             Body::Deployment(_) => (false, false),
         };
-        let needed = [(limits, proto::channel::LIMITS), (budgets, proto::channel::BUDGETS)];
+        let replaced = matches!(&body, Body::Key(key) if !key.acts_as.is_empty());
+        let needed = [
+            (limits, proto::channel::LIMITS),
+            (budgets, proto::channel::BUDGETS),
+            (replaced, proto::channel::REPLACED),
+        ];
         let required_features = needed.into_iter().filter(|(is_needed, _)| *is_needed);
         let required_features = required_features.map(|(_, feature)| feature.to_owned()).collect();
         Self { resource: pb::Resource { required_features, body: Some(body) }, untouched }
