@@ -32,6 +32,9 @@ pub const BUDGETS: &str = "budgets";
 /// The feature that a data plane must have to know owners beside keys, teams and users, and limits of single models.
 pub const OWNERS: &str = "owners";
 
+/// The feature that a data plane must have to serve a key that acts as the one that took its place.
+pub const REPLACED: &str = "replaced-keys";
+
 /// Carries the whole join token on every call between the planes.
 pub const JOIN_TOKEN_HEADER: &str = "x-turnpike-join-token";
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use acceptance::client::Refusal;
 use acceptance::config::{Config, Deployment};
 use acceptance::planes::{Key, Planes, REFUSED_WITHIN, chat};
+use acceptance::price::{STORY, Tokens, usd};
 use acceptance::wait::eventually;
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -160,6 +161,62 @@ async fn a_key_for_some_routes_opens_no_others() -> anyhow::Result<()> {
     planes.at(0, &reader).get("/v1/models").await?.ok()?;
     let caller = planes.new_key(json!({ "key_type": "llm_api" })).await?;
     planes.at(0, &caller).post("/v1/chat/completions", &chat("mock", "Hello")).await?.ok()?;
+    planes.end()
+}
+
+#[tokio::test]
+async fn a_key_and_its_old_value_share_one_budget_on_both_data_planes_until_the_old_one_ends() -> anyhow::Result<()> {
+    const CALLS: u64 = 10;
+    let (provider, planes) = crate::world::running(2).await?;
+    let worth = |calls| calls * STORY.of(&Tokens { prompt: 10, completion: 5, ..Tokens::default() });
+    let mut hello = chat(crate::world::MODEL, "[[fake prompt=10 completion=5]]");
+    hello["max_tokens"] = json!(5);
+    let old = planes.new_key(json!({ "max_budget": usd(worth(CALLS)), "key_alias": "shared" })).await?;
+    planes.at(0, &old).post("/v1/chat/completions", &hello).await?.ok()?;
+    let path = format!("/key/{}/regenerate?wait=applied", old.secret);
+    let new = Key::of(&planes.admin().post(&path, &json!({ "grace_period": "1h" })).await?)?;
+
+    let spent = || provider.ledger().owed(&STORY);
+    let clients = [planes.at(0, &old), planes.at(1, &old), planes.at(0, &new), planes.at(1, &new)];
+    for client in &clients {
+        client.post("/v1/chat/completions", &hello).await?.ok()?;
+    }
+    eventually("the budget of both is spent", Duration::from_secs(20), async || {
+        for client in &clients {
+            client.post("/v1/chat/completions", &hello).await?;
+        }
+        Ok((spent() >= worth(CALLS)).then_some(()))
+    })
+    .await?;
+    for client in &clients {
+        eventually("it is known to be spent", Duration::from_secs(20), async || {
+            Ok((client.post("/v1/chat/completions", &hello).await?.status == 422).then_some(()))
+        })
+        .await?;
+    }
+    ensure!(
+        spent() <= worth(CALLS + 1),
+        "{} of {}: one call of the other data plane may be beyond",
+        spent(),
+        worth(CALLS)
+    );
+    let booked = async || {
+        let shown = planes.admin().get(&format!("/key/info?key={}", new.hash)).await?.ok()?;
+        Ok((shown["info"]["spend"] == json!(usd(spent()))).then_some(()))
+    };
+    eventually("all of it is booked on the new value", Duration::from_secs(20), booked).await?;
+
+    // The next one is made without grace: none of the older ones works any more.
+    let last =
+        Key::of(&planes.admin().post("/key/regenerate", &json!({ "key": new.secret, "max_budget": null })).await?)?;
+    for gone in [&old, &new] {
+        for refusal in refused_on_both(&planes, gone).await? {
+            ensure!(refusal.kind == "token_not_found_in_db", "{refusal:?}");
+        }
+    }
+    for data_plane in [0, 1] {
+        planes.at(data_plane, &last).post("/v1/chat/completions", &hello).await?.ok()?;
+    }
     planes.end()
 }
 

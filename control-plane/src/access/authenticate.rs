@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::{Actor, Credential, DEFAULT_USER_ID, MasterKey, Role, SaysChangedBy, presented, routes, store};
 use crate::app::App;
-use crate::http::moment;
+use crate::http::{moment, path};
 use crate::keys::{self, Key};
 use crate::{teams, users};
 
@@ -52,7 +52,7 @@ impl FromRequestParts<App> for Actor {
     type Rejection = AccessError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AccessError> {
-        let route = parts.uri.path().to_owned();
+        let route = path::shown(parts.uri.path()).into_owned();
         let says_changed_by = changed_by(&parts.headers);
         let admin = |credential| Actor {
             credential,
@@ -76,7 +76,7 @@ impl FromRequestParts<App> for Actor {
             return Err(AccessError::NotVirtual { shown: ends(presented) });
         }
         let shown = last_four(presented);
-        let Some(key) = keys::by_hash(&mut db, &hash).await? else {
+        let Some(key) = keys::shown(&mut db, &hash, moment::now()).await? else {
             return Err(AccessError::Unknown { shown, hash });
         };
         let may_say_changed_by = valid(&mut db, &key, moment::now(), shown).await?;

@@ -13,6 +13,10 @@ pub(crate) enum Permission {
     ChangeKey,
     DeleteKey,
     BlockKey,
+    /// Give it another value.
+    RegenerateKey,
+    /// What was spent with it.
+    ResetKeySpend,
     /// Many of them at once.
     ChangeKeys,
     CreateTeam,
@@ -119,6 +123,8 @@ impl Actor {
             | Permission::ChangeKey
             | Permission::DeleteKey
             | Permission::BlockKey
+            | Permission::RegenerateKey
+            | Permission::ResetKeySpend
             | Permission::ReadTeam
             | Permission::ChangeTeam
             | Permission::ReadUser
@@ -143,7 +149,14 @@ impl Actor {
                 None => own && made,
             },
             Permission::DeleteKey => own || standing == Standing::Admin || self.granted(team, "/key/delete"),
-            Permission::BlockKey => standing == Standing::Admin,
+            Permission::RegenerateKey => match key.team_id {
+                Some(_) => {
+                    let routes = ["/key/regenerate", "/key/{key_id}/regenerate"];
+                    standing == Standing::Admin || routes.into_iter().any(|route| self.granted(team, route))
+                }
+                None => own,
+            },
+            Permission::BlockKey | Permission::ResetKeySpend => standing == Standing::Admin,
             _ => false,
         };
         match allowed {
@@ -252,6 +265,8 @@ impl Permission {
             | Self::ChangeKey
             | Self::DeleteKey
             | Self::BlockKey
+            | Self::RegenerateKey
+            | Self::ResetKeySpend
             | Self::ChangeKeys
             | Self::CreateTeam
             | Self::ChangeTeam

@@ -14,6 +14,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "info_routes",
         &[
             "/key/info",
+            "/key/health",
             "/key/list",
             "/v2/key/info",
             "/team/info",

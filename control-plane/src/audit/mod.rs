@@ -27,6 +27,8 @@ pub(crate) enum Action {
     Deleted,
     Blocked,
     Unblocked,
+    /// A key got another value.
+    Rotated,
 }
 
 /// What kind of object it is.
@@ -89,6 +91,7 @@ impl Action {
             Self::Deleted => "deleted",
             Self::Blocked => "blocked",
             Self::Unblocked => "unblocked",
+            Self::Rotated => "rotated",
         }
     }
 }

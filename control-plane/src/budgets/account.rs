@@ -74,6 +74,34 @@ pub(crate) async fn set_spent(db: &mut PgConnection, owner: Owner, id: &str, nan
     Ok(())
 }
 
+/// Locks all accounts of an owner until the transaction ends, in the order in which intake does.
+pub(crate) async fn lock(db: &mut PgConnection, owner: Owner, id: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select from spend_totals where kind = $1 and owner_id = $2 order by scope = '', scope for update",
+        owner.kind(),
+        id,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Sets what an owner spent of everything, and in single windows and on models to no more than that. Gives how many accounts
+/// changed; they must be locked.
+pub(crate) async fn reset_spent(db: &mut PgConnection, owner: Owner, id: &str, nanos: i64) -> sqlx::Result<u64> {
+    let changed = sqlx::query!(
+        "update spend_totals set
+             cost_nano_usd = $3, version = version + 1, told_in = pg_current_xact_id()
+         where kind = $1 and owner_id = $2 and (cost_nano_usd > $3 or (scope = '' and cost_nano_usd <> $3))",
+        owner.kind(),
+        id,
+        nanos,
+    )
+    .execute(db)
+    .await?;
+    Ok(changed.rows_affected())
+}
+
 /// Who is gone has no budget any more; what they spent stays known.
 pub(crate) async fn forget(db: &mut PgConnection, owner: Owner, ids: &[String]) -> sqlx::Result<()> {
     sqlx::query!(

@@ -12,7 +12,7 @@ pub(crate) mod told;
 
 use proto::NanoUsd;
 
-pub(crate) use account::{due, end_windows, forget, keep, set_spent};
+pub(crate) use account::{due, end_windows, forget, keep, lock, reset_spent, set_spent};
 pub(crate) use fields::read;
 
 /// A budget of somebody.

@@ -171,15 +171,19 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
     match error {
         KeyError::AliasTaken(_) | KeyError::BadAlias => bad("key_alias"),
         KeyError::Format => bad("key"),
-        KeyError::NotFound | KeyError::NotInDatabase => absent(),
+        KeyError::Unknown(_) if habit == Habit::Plain => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        KeyError::NotFound | KeyError::NotInDatabase | KeyError::Unknown(_) => absent(),
         KeyError::NoneFound | KeyError::NoSuchAlias(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         KeyError::ValueTaken
+        | KeyError::ValueUsed
+        | KeyError::Master
         | KeyError::BadValue
         | KeyError::UnknownTeam(_)
         | KeyError::NoTeam
         | KeyError::ServiceAccount
         | KeyError::Twice
         | KeyError::TooMany(_)
+        | KeyError::ResetAbove { .. }
         | KeyError::AboveOwnBudget { .. }
         | KeyError::AliasAmbiguous(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         KeyError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),

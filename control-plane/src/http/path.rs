@@ -1,11 +1,22 @@
 //! Names in paths.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use serde_json::Value;
 
 use super::fields::Issue;
 use crate::error::InputError;
+
+/// A path as logs and messages may show it: `/key/{key_id}/regenerate` names a key by its value.
+pub(crate) fn shown(path: &str) -> Cow<'_, str> {
+    let rest = path.strip_prefix("/key/").and_then(|rest| rest.split_once('/'));
+    match rest {
+        Some(("service-account", _)) | None => Cow::Borrowed(path),
+        Some((_, end)) => Cow::Owned(format!("/key/{{key_id}}/{end}")),
+    }
+}
 
 /// The names that stand in a path, in their order, checked as texts in a body are.
 #[derive(Debug)]
@@ -27,5 +38,23 @@ impl<S: Send + Sync, const COUNT: usize> FromRequestParts<S> for Names<COUNT> {
         }
         let names: Vec<String> = pairs.into_iter().map(|(_, value)| value).collect();
         names.try_into().map(Self).map_err(|_wrong_number| issue("path", "Input should be a path of this API"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_path_is_not_shown() {
+        for (path, expected) in [
+            ("/key/sk-1234/regenerate", "/key/{key_id}/regenerate"),
+            ("/key/%73k-1234/reset_spend", "/key/{key_id}/reset_spend"),
+            ("/key/regenerate", "/key/regenerate"),
+            ("/key/service-account/generate", "/key/service-account/generate"),
+            ("/team/t/callback", "/team/t/callback"),
+        ] {
+            assert_eq!(shown(path), expected);
+        }
     }
 }

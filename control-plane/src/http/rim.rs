@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::body::{collect, parse};
 use super::caller::ClientAddress;
 use super::pace::{self, Pace};
+use super::path;
 use crate::error::{Envelope, InputError};
 
 /// How long a call may take.
@@ -95,7 +96,7 @@ async fn traced(request: Request, next: Next) -> Response {
         "admin",
         %id,
         method = %request.method(),
-        path = request.uri().path(),
+        path = %path::shown(request.uri().path()),
         client = client.map(tracing::field::display),
     );
     let began = Instant::now();

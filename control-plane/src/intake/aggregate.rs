@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use time::{Date, OffsetDateTime};
 
 use super::event::{Booking, MASTER_KEY_OWNER};
+use super::newest::Newest;
 use crate::spend;
 use proto::v1 as pb;
 
@@ -42,10 +43,10 @@ pub(super) struct Totals {
 
 impl Totals {
     /// The sums of these events.
-    pub(super) fn of<'a>(bookings: impl Iterator<Item = &'a Booking>) -> Self {
+    pub(super) fn of<'a>(bookings: impl Iterator<Item = &'a Booking>, newest: &Newest) -> Self {
         let mut totals = Self::default();
         for booking in bookings {
-            for (kind, owner) in owners(booking) {
+            for (kind, owner) in owners(booking, newest) {
                 let (model, provider) = (booking.event.model.clone(), booking.event.provider.clone());
                 let daily = (booking.day, kind, owner.clone(), model, provider);
                 *totals.of_models.entry((kind, owner.clone(), group(booking).to_owned())).or_default() +=
@@ -94,9 +95,9 @@ fn group(booking: &Booking) -> &str {
 }
 
 /// Everybody whom the call is booked on.
-fn owners(booking: &Booking) -> Vec<Owner> {
+fn owners(booking: &Booking, newest: &Newest) -> Vec<Owner> {
     let event = &booking.event;
-    let key = match (&booking.key_hash, event.master_key) {
+    let key = match (newest.hash(booking), event.master_key) {
         (Some(hash), _) => hex::encode(hash),
         (None, true) => MASTER_KEY_OWNER.to_owned(),
         (None, false) => String::new(),

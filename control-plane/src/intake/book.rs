@@ -9,16 +9,24 @@ use uuid::Uuid;
 use super::aggregate::{Sums, Totals};
 use super::columns::Columns;
 use super::event::Booking;
+use super::newest::Newest;
+use crate::keys::replaced::BOOKING;
 
 /// Books events in one transaction and says how many were new. Returns after the commit reached the disk.
 /// `bookings` must be in the order of their day and id, each id once.
 pub(super) async fn book(db: &PgPool, data_plane_id: &str, bookings: &[Booking]) -> sqlx::Result<usize> {
     let mut tx = db.begin().await?;
-    sqlx::query!("select set_config('synchronous_commit', 'on', true) as durable, set_config('lock_timeout', '2s', true) as patience")
-        .fetch_one(&mut *tx)
-        .await?;
-    let inserted: HashSet<Uuid> = insert(&mut tx, data_plane_id, bookings).await?.into_iter().collect();
-    let totals = Totals::of(bookings.iter().filter(|booking| inserted.contains(&booking.id)));
+    sqlx::query!(
+        "select set_config('synchronous_commit', 'on', true) as durable, set_config('lock_timeout', '2s', true) as patience,
+             pg_advisory_xact_lock_shared($1)::text as turn",
+        BOOKING,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let newest = Newest::of(&mut tx, bookings.iter()).await?;
+    let inserted = insert(&mut tx, data_plane_id, Columns::of(bookings, &newest)).await?;
+    let inserted: HashSet<Uuid> = inserted.into_iter().collect();
+    let totals = Totals::of(bookings.iter().filter(|booking| inserted.contains(&booking.id)), &newest);
     add_to_days(&mut tx, &totals).await?;
     add_to_accounts(&mut tx, &totals).await?;
     add_to_owners(&mut tx, &totals).await?;
@@ -27,8 +35,7 @@ pub(super) async fn book(db: &PgPool, data_plane_id: &str, bookings: &[Booking])
 }
 
 /// Inserts, and gives the ids that were not there.
-async fn insert(db: &mut PgConnection, data_plane_id: &str, bookings: &[Booking]) -> sqlx::Result<Vec<Uuid>> {
-    let columns = Columns::of(bookings);
+async fn insert(db: &mut PgConnection, data_plane_id: &str, columns: Columns<'_>) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         "insert into spend_logs (
              data_plane_id, day, event_id, request_id, call_id, call_type, key_hash, key_alias, master_key, user_id,

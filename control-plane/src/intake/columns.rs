@@ -6,6 +6,7 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::event::Booking;
+use super::newest::Newest;
 
 /// One vector per column of `spend_logs`.
 #[derive(Default)]
@@ -56,22 +57,22 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn of(bookings: &'a [Booking]) -> Self {
+    pub(super) fn of(bookings: &'a [Booking], newest: &'a Newest) -> Self {
         let mut columns = Self::default();
         for booking in bookings {
-            columns.push(booking);
+            columns.push(booking, newest);
         }
         columns
     }
 
-    fn push(&mut self, booking: &'a Booking) {
+    fn push(&mut self, booking: &'a Booking, newest: &'a Newest) {
         let event = &booking.event;
         self.day.push(booking.day);
         self.event_id.push(booking.id);
         self.request_id.push(&event.request_id);
         self.call_id.push(&event.call_id);
         self.call_type.push(&event.call_type);
-        self.key_hash.push(booking.key_hash.as_deref());
+        self.key_hash.push(newest.hash(booking));
         self.key_alias.push(present(&event.key_alias));
         self.master_key.push(event.master_key);
         self.user_id.push(present(&event.user_id));

@@ -9,6 +9,7 @@ mod batch;
 mod book;
 mod columns;
 mod event;
+mod newest;
 pub(crate) mod partitions;
 mod receipt;
 mod serve;

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::aggregate::Totals;
 use super::event::Booking;
+use super::newest::Newest;
 use crate::budgets::told::{self, Told};
 
 /// The accounts that these events count against, after they were booked. Events that had been booked before count as well,
@@ -15,13 +16,15 @@ pub(super) async fn totals<'a>(
     db: &PgPool,
     bookings: impl Iterator<Item = &'a Booking>,
 ) -> sqlx::Result<Vec<pb::Total>> {
-    let brought = Totals::of(bookings);
-    if brought.of_owners.is_empty() {
+    let bookings: Vec<&Booking> = bookings.collect();
+    if bookings.is_empty() {
         return Ok(Vec::new());
     }
+    let db: &mut PgConnection = &mut *db.acquire().await?;
+    let newest = Newest::of(db, bookings.iter().copied()).await?;
+    let brought = Totals::of(bookings.iter().copied(), &newest);
     let kinds: Vec<&str> = brought.of_owners.keys().map(|owner| owner.0).collect();
     let ids: Vec<&str> = brought.of_owners.keys().map(|owner| owner.1.as_str()).collect();
-    let db: &mut PgConnection = &mut *db.acquire().await?;
     let mut accounts = told::of_owners(db, &kinds, &ids).await?;
     if accounts.is_empty() {
         return Ok(Vec::new());

@@ -269,3 +269,33 @@ async fn a_connection_needs_the_token_and_books_under_its_own_name_only() {
     assert_eq!((receipt.sequence, figures(&receipt)), (9, (true, 1, 0, 0)));
     assert_eq!(of(&totals(&db).await, "proxy", "proxy"), Some((1, 1)));
 }
+
+#[tokio::test]
+async fn usage_that_comes_late_under_a_replaced_key_is_booked_on_the_newest() {
+    let database = fixture::database().await;
+    let db = database.pool();
+    let intake = Intake::new(db.clone());
+    let early = event("t", 100);
+    intake.take_in(batch(1, vec![early.clone()])).await;
+    let (old, new) = (hex::encode([3; 32]), hex::encode([4; 32]));
+    // As /key/regenerate does it.
+    for statement in [
+        format!("update spend_totals set owner_id = '{new}', budgeted = true where owner_id = '{old}'"),
+        format!("insert into replaced_keys values (decode('{old}', 'hex'), decode('{new}', 'hex'), null, now())"),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&db).await.unwrap();
+    }
+    let receipt = intake.take_in(batch(2, vec![early, event("t", 20)])).await;
+    assert_eq!(figures(&receipt), (true, 1, 1, 0));
+    let told: Vec<_> =
+        receipt.totals.iter().map(|total| (&*total.id, total.spent_nano_usd, total.of_batch_nano_usd)).collect();
+    assert_eq!(told, [(&*new, 120, 120)], "what the data plane spent under the old one is a part of it");
+    let totals = totals(&db).await;
+    assert_eq!((of(&totals, "key", &new), of(&totals, "key", &old)), (Some((120, 2)), None));
+    let logged: Vec<(String, i64)> =
+        sqlx::query_as("select encode(key_hash, 'hex'), cost_nano_usd from spend_logs order by cost_nano_usd")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+    assert_eq!(logged, [(new, 20), (old, 100)]);
+}

@@ -3,6 +3,7 @@
 mod partitions;
 mod prune;
 mod reconcile;
+mod replaced;
 mod windows;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub(crate) async fn run(db: PgPool, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = every(Duration::from_secs(1), &db, "windows", windows::LOCK, windows::end) => {}
+        () = every(Duration::from_secs(30), &db, "replaced", replaced::LOCK, replaced::take_back) => {}
         () = every(hour, &db, "partitions", partitions::LOCK, partitions::make_ahead) => {}
         () = every(hour, &db, "prune", prune::LOCK, prune::change_log) => {}
         () = every(24 * hour, &db, "reconcile", reconcile::LOCK, reconcile::recent_days) => {}

@@ -1,5 +1,7 @@
 //! What can be wrong with a request about keys.
 
+use proto::KeyHash;
+
 use super::Key;
 use crate::limits::LimitError;
 
@@ -12,6 +14,13 @@ pub(crate) enum KeyError {
     BadAlias,
     #[error("This key already exists. Leave `key` out to get a random one")]
     ValueTaken,
+    #[error("This key was used before. Leave `new_key`, or `key` of a new one, out to get a random one")]
+    ValueUsed,
+    #[error(
+        "The master key is not regenerated here: start the control planes with another one (LITELLM_MASTER_KEY, or \
+         general_settings.master_key). What is stored is sealed with the vault key, and stays readable"
+    )]
+    Master,
     #[error(
         "Invalid key: it must start with `sk-`, hold only letters, digits, `-` and `_`, and have 16 to 100 characters"
     )]
@@ -37,6 +46,13 @@ pub(crate) enum KeyError {
     NotFound,
     #[error("Key not found in database")]
     NotInDatabase,
+    /// Asked for by a path.
+    #[error("Key {0} not found.")]
+    Unknown(String),
+    #[error(
+        "reset_to {wanted} is more than {name}, which is {most}: spend is reset to less, and raised with /key/update"
+    )]
+    ResetAbove { wanted: f64, name: &'static str, most: f64 },
     #[error("No keys found")]
     NoneFound,
     #[error("No key has the alias '{0}'")]
@@ -50,8 +66,16 @@ pub(crate) enum KeyError {
 }
 
 impl KeyError {
+    /// No key is meant by this text, which may be the value of one.
+    pub(super) fn unknown(said: &str) -> Self {
+        Self::Unknown(if said.parse::<KeyHash>().is_ok() { said.to_owned() } else { proto::key::masked(said) })
+    }
+
     /// What a failed insert or update of this row means.
     pub(super) fn from_insert(error: sqlx::Error, key: &Key) -> Self {
+        if matches!(error, sqlx::Error::RowNotFound) {
+            return Self::ValueUsed;
+        }
         match error.as_database_error().and_then(|error| error.constraint()) {
             Some("keys_alias_unique") => Self::AliasTaken(key.alias.clone().unwrap_or_default()),
             Some("keys_pkey") => Self::ValueTaken,

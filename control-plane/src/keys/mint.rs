@@ -106,7 +106,7 @@ pub(crate) fn mint(
 ) -> Result<Minted, KeyError> {
     let value = match new.key {
         Some(chosen) => checked_value(chosen)?,
-        None => format!("sk-{}", URL_SAFE_NO_PAD.encode(random)),
+        None => random_value(random),
     };
     if let Some(alias) = &new.key_alias {
         patch::check_alias(alias)?;
@@ -153,7 +153,13 @@ pub(crate) fn mint(
     Ok(Minted { key, value })
 }
 
-fn checked_value(value: String) -> Result<String, KeyError> {
+/// A value that nobody can guess.
+pub(super) fn random_value(random: [u8; RANDOM_BYTES]) -> String {
+    format!("sk-{}", URL_SAFE_NO_PAD.encode(random))
+}
+
+/// A value that a caller chose.
+pub(super) fn checked_value(value: String) -> Result<String, KeyError> {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     match value.starts_with("sk-") && CHOSEN.contains(&value.len()) && value.bytes().all(safe) {
         true => Ok(value),

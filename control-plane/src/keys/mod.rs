@@ -13,6 +13,7 @@ mod mint;
 mod page;
 mod patch;
 pub(crate) mod publish;
+pub(crate) mod replaced;
 mod rights;
 mod store;
 mod view;
@@ -91,6 +92,17 @@ async fn put(db: &mut PgConnection, before: &Key, key: &Key) -> Result<(), KeyEr
 /// The key with this hash, blocked and expired ones too.
 pub(crate) async fn by_hash(db: &mut PgConnection, hash: &KeyHash) -> sqlx::Result<Option<Key>> {
     store::by_hash(db, hash).await
+}
+
+/// The key that a shown value stands for: the one with this hash, or the one that took its place, which then ends when the old
+/// value does.
+pub(crate) async fn shown(db: &mut PgConnection, hash: &KeyHash, now: OffsetDateTime) -> sqlx::Result<Option<Key>> {
+    if let Some(key) = store::by_hash(db, hash).await? {
+        return Ok(Some(key));
+    }
+    let Some((newest, end)) = replaced::behind(db, hash, now).await? else { return Ok(None) };
+    let key = store::by_hash(db, &newest).await?;
+    Ok(key.map(|key| Key { expires_at: Some(key.expires_at.map_or(end, |at| at.min(end))), ..key }))
 }
 
 /// The newest keys of these teams, at most `limit`.

@@ -49,6 +49,13 @@ impl Request for KeyPatch {
         if key.is_none() && !matches!(key_alias, Patch::To(_)) {
             return Err(vec![Issue::missing("key")]);
         }
+        Self::of(form, key, key_alias)
+    }
+}
+
+impl KeyPatch {
+    /// Reads what changes; which key it is about and its alias are taken already.
+    pub(super) fn of(mut form: Form, key: Option<String>, key_alias: Patch<String>) -> Result<Self, Vec<Issue>> {
         let in_metadata = form.take_all(METADATA);
         check_temporary_budget(&in_metadata)?;
         // An admin page sends `""` for a team that it does not want to change.

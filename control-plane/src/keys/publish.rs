@@ -10,19 +10,26 @@ use time::OffsetDateTime;
 use crate::budgets::publish::{Extra, budgets};
 use crate::publish::resource::{Upsert, ceilings, flag, model_ceilings, name_map, strings};
 
-/// All keys, in no order.
+/// All keys, in no order; among them values that were replaced, which have the rights of the new one until they end.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upsert>> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
+        r#"select shown_hash as "hash!", shown_masked as masked, acts_as, alias, user_id, team_id, organization_id,
+                  models as "models!", nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
-                  metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
+                  metadata -> 'allow_client_mock_response' as mock, blocked, least(expires_at, revoke_at) as expires_at,
+                  max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
                   metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
                   nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
                       'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
-                  allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
-           from keys"#,
+                  allowed_routes as "allowed_routes!", rpm_limit, tpm_limit, max_parallel_requests,
+                  created_at as "created_at!", updated_at as "updated_at!"
+           from (select hash as shown_hash, masked as shown_masked, null::bytea as acts_as,
+                     null::timestamptz as revoke_at, k.* from keys k
+                 union all
+                 select r.old_hash, r.masked, r.new_hash, r.revoke_at, k.*
+                 from replaced_keys r join keys k on k.hash = r.new_hash where r.published) shown"#,
     );
     rows.fetch(db).map_ok(Row::into_upsert)
 }
@@ -32,15 +39,22 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
     let hashes: Vec<Vec<u8>> = ids.iter().filter_map(|id| hex::decode(id).ok()).collect();
     let rows = sqlx::query_as!(
         Row,
-        r#"select hash, masked, alias, user_id, team_id, organization_id, models, nullif(aliases, '{}') as aliases,
+        r#"select shown_hash as "hash!", shown_masked as masked, acts_as, alias, user_id, team_id, organization_id,
+                  models as "models!", nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
-                  metadata -> 'allow_client_mock_response' as mock, blocked, expires_at, max_budget_nano_usd,
+                  metadata -> 'allow_client_mock_response' as mock, blocked, least(expires_at, revoke_at) as expires_at,
+                  max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
                   metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
                   nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
                       'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
-                  allowed_routes, rpm_limit, tpm_limit, max_parallel_requests, created_at, updated_at
-           from keys where hash = any($1)"#,
+                  allowed_routes as "allowed_routes!", rpm_limit, tpm_limit, max_parallel_requests,
+                  created_at as "created_at!", updated_at as "updated_at!"
+           from (select hash as shown_hash, masked as shown_masked, null::bytea as acts_as,
+                     null::timestamptz as revoke_at, k.* from keys k
+                 union all
+                 select r.old_hash, r.masked, r.new_hash, r.revoke_at, k.*
+                 from replaced_keys r join keys k on k.hash = r.new_hash where r.published) shown where shown_hash = any($1)"#,
         &hashes,
     )
     .fetch_all(db)
@@ -51,6 +65,8 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
 struct Row {
     hash: Vec<u8>,
     masked: Option<String>,
+    /// The hash of the value that took its place.
+    acts_as: Option<Vec<u8>>,
     alias: Option<String>,
     user_id: Option<String>,
     team_id: Option<String>,
@@ -87,6 +103,7 @@ impl Row {
         let extra = Extra::read(self.extra.as_ref(), self.extra_until.as_ref());
         let key = pb::Key {
             hash: self.hash.into(),
+            acts_as: self.acts_as.unwrap_or_default().into(),
             alias: self.alias.unwrap_or_default(),
             user_id: self.user_id.unwrap_or_default(),
             team_id: self.team_id.unwrap_or_default(),
@@ -136,6 +153,7 @@ mod tests {
         let row = |blocked, changed| Row {
             hash: vec![1; 32],
             masked: None,
+            acts_as: None,
             alias: None,
             user_id: None,
             team_id: None,

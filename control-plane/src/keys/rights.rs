@@ -128,6 +128,53 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
     }
 }
 
+/// Checks that somebody who is no proxy admin gets no more by another value of a key than they have: it is theirs or calls
+/// models alone, and the key that asks has every right, budget and limit of it, for as long.
+pub(super) fn check_takeover(key: &Key, actor: &Actor) -> Result<(), KeyError> {
+    if actor.is_admin() {
+        return Ok(());
+    }
+    let acts_as_other = key.user_id.is_some() && key.user_id != actor.user_id;
+    if acts_as_other && key.allowed_routes != ["llm_api_routes"] {
+        return Err(KeyError::NotAllowed(
+            "This key can act as another user, so only proxy admins and that user regenerate it.".to_owned(),
+        ));
+    }
+    let Some(own) = actor.key() else { return Ok(()) };
+    check_models(&key.models, &own.models)?;
+    let is_above = |of: Option<i64>, most: Option<i64>| most.is_some_and(|most| of.is_none_or(|of| of > most));
+    let nanos = |key: &Key| key.max_budget.map(NanoUsd::nanos);
+    let differs = |name: &str| own.more.get(name).is_some_and(has_members) && key.more.get(name) != own.more.get(name);
+    let is_given = |name: &&str| {
+        key.metadata.get(*name).is_some_and(|value| !value.is_null() && own.metadata.get(*name) != Some(value))
+    };
+    let outlives = own.expires_at.is_some_and(|end| key.expires_at.is_none_or(|at| at > end));
+    let is_wider = [
+        (is_above(nanos(key), nanos(own)), "max_budget"),
+        (differs("budget_limits"), "budget_limits"),
+        (differs("model_max_budget"), "model_max_budget"),
+        (is_above(key.rpm_limit, own.rpm_limit), "rpm_limit"),
+        (is_above(key.tpm_limit, own.tpm_limit), "tpm_limit"),
+        (is_above(key.max_parallel_requests, own.max_parallel_requests), "max_parallel_requests"),
+        (outlives, "duration"),
+        (!own.allowed_routes.is_empty() && !within(&key.allowed_routes, &own.allowed_routes), "allowed_routes"),
+        (!key.permissions.is_empty() && key.permissions != own.permissions, "permissions"),
+        (!key.config.is_empty() && key.config != own.config, "config"),
+        (RESERVED_METADATA.iter().any(is_given), "metadata"),
+    ];
+    match is_wider.into_iter().find(|(is_wider, _)| *is_wider) {
+        Some((_, name)) => Err(KeyError::NotAllowed(format!(
+            "The key that asks has less {name} than this key: regenerate it with itself, or ask a proxy admin."
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a list names something, and nothing that the other does not.
+fn within(entries: &[String], all: &[String]) -> bool {
+    !entries.is_empty() && entries.iter().all(|entry| all.contains(entry))
+}
+
 /// A limit that somebody set is lowered by its holder, and neither raised nor taken away.
 fn check_limit(wanted: &Patch<i64>, most: Option<i64>, name: &str) -> Result<(), KeyError> {
     let Some(most) = most else { return Ok(()) };

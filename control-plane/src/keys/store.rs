@@ -156,16 +156,17 @@ pub(super) async fn of_user(db: &mut PgConnection, user_id: Option<&str>, limit:
     rows.into_iter().map(Key::try_from).collect()
 }
 
-/// Adds a row.
+/// Adds a row. None is added for a value that was replaced: usage under it is booked on another key.
 pub(super) async fn insert(db: &mut PgConnection, key: &Key) -> sqlx::Result<()> {
-    sqlx::query!(
+    let added = sqlx::query!(
         "insert into keys
              (hash, masked, alias, user_id, team_id, organization_id, models, aliases, config, permissions, metadata,
               blocked, expires_at, max_budget_nano_usd, soft_budget_nano_usd, budget_duration,
               tpm_limit, rpm_limit, max_parallel_requests, key_type, allowed_routes, allowed_cache_controls, more,
               created_at, created_by, updated_at, updated_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                 $22, $23, $24, $25, $26, $27)",
+         select $1::bytea, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+                $22, $23, $24, $25, $26, $27
+         where not exists (select from replaced_keys where old_hash = $1)",
         key.hash.as_bytes(),
         key.masked.as_deref(),
         key.alias.as_deref(),
@@ -196,7 +197,10 @@ pub(super) async fn insert(db: &mut PgConnection, key: &Key) -> sqlx::Result<()>
     )
     .execute(db)
     .await?;
-    Ok(())
+    match added.rows_affected() {
+        0 => Err(sqlx::Error::RowNotFound),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a locked row anew; what a key is born with stays.

@@ -60,12 +60,18 @@ pub(crate) async fn record(tx: &mut PgConnection, changes: &[Change]) -> Result<
         .await?;
     let kinds: Vec<String> = changes.iter().map(|change| change.kind.as_str().to_owned()).collect();
     let ids: Vec<String> = changes.iter().map(|change| change.id.clone()).collect();
+    let keys = changes.iter().filter(|change| change.kind == Kind::Key);
+    let keys: Vec<Vec<u8>> = keys.filter_map(|change| hex::decode(&change.id).ok()).collect();
+    // Values that a key had before have its rights for as long as they work: what becomes of it becomes of them.
     sqlx::query!(
         "insert into change_log (revision, kind, object_id)
-         select $1, kind, id from unnest($2::text[], $3::text[]) as change (kind, id)",
+         select $1::bigint, kind, id from unnest($2::text[], $3::text[]) as change (kind, id)
+         union all
+         select $1::bigint, 'key', encode(old_hash, 'hex') from replaced_keys where new_hash = any($4) and published",
         revision,
         &kinds,
         &ids,
+        &keys,
     )
     .execute(&mut *tx)
     .await?;

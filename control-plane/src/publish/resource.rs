@@ -26,8 +26,13 @@ impl Upsert {
             Body::Settings(settings) => (false, !settings.proxy_budgets.is_empty(), false),
             Body::Deployment(_) => (false, false, false),
         };
-        let (known_limits, known_budgets) = (proto::channel::LIMITS, proto::channel::BUDGETS);
-        let needed = [(limits, known_limits), (budgets, known_budgets), (owners, proto::channel::OWNERS)];
+        let replaced = matches!(&body, Body::Key(key) if !key.acts_as.is_empty());
+        let needed = [
+            (limits, proto::channel::LIMITS),
+            (budgets, proto::channel::BUDGETS),
+            (owners, proto::channel::OWNERS),
+            (replaced, proto::channel::REPLACED),
+        ];
         let required_features = needed.into_iter().filter(|(is_needed, _)| *is_needed);
         let required_features = required_features.map(|(_, feature)| feature.to_owned()).collect();
         Self { resource: pb::Resource { required_features, body: Some(body) }, untouched }

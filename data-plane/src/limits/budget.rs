@@ -165,6 +165,8 @@ pub(crate) struct Account {
     unbooked: i64,
     /// The same, of windows that are over: it is booked later, and concerns nobody.
     overdue: i64,
+    /// Booked as ours without having been counted here.
+    uncounted: i64,
     reserved: i64,
     /// Calls that have reserved.
     reserving: u32,
@@ -297,6 +299,7 @@ impl Account {
         ours += self.receipts.iter().filter(|receipt| included(receipt)).map(|receipt| receipt.ours).sum::<i64>();
         self.receipts.retain(|receipt| !included(receipt));
         // A budget that is younger than the call is booked without having been counted here.
+        self.uncounted = self.uncounted.saturating_add(ours.saturating_sub(self.unbooked).max(0));
         self.unbooked = self.unbooked.saturating_sub(ours).max(0);
         if total.version > self.version {
             // What the control plane booked just before it ended the window comes after we did.
@@ -307,6 +310,15 @@ impl Account {
                 (!has_begun_anew).then(|| Before { booked: self.booked, ours, until_ms: now_ms + HEARD_WITHIN_MS });
             (self.version, self.booked, self.ends_at_ms) = (total.version, booked, ends_at_ms);
         }
+    }
+
+    /// Goes on in the place of another, of which no call is under way: what was said of that one holds.
+    pub(super) fn take_over(&mut self, other: &Self, planes: NonZeroU32, now_ms: i64) {
+        other.kept().into_iter().for_each(|told| self.is_booked(&told, News::Round, planes, now_ms));
+        other.receipts.iter().for_each(|receipt| self.note(*receipt));
+        let unbooked = self.unbooked.saturating_sub(other.uncounted).max(0);
+        self.unbooked = unbooked.saturating_add(other.unbooked);
+        self.overdue = self.overdue.saturating_add(other.overdue);
     }
 
     fn note(&mut self, receipt: Receipt) {

@@ -200,6 +200,11 @@ impl Counts {
         })
     }
 
+    /// No call is under way, and none was counted against a limit: there is nothing here but accounts.
+    pub(super) fn is_unused(&self) -> bool {
+        self.at_once == 0 && self.requests.is_none() && self.tokens.is_none()
+    }
+
     pub(super) fn is_at_rest(&mut self, now: Second) -> bool {
         self.at_once == 0
             && self.accounts.iter().all(Account::is_at_rest)

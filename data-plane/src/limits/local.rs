@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -48,8 +48,18 @@ pub(crate) struct Counters {
     planes: AtomicU32,
 }
 
-#[derive(Debug, Default)]
-struct Counter(Mutex<Counts>);
+#[derive(Debug)]
+struct Counter {
+    counts: Mutex<Counts>,
+    /// Owners that it counts for: more than one where one took another's place.
+    names: AtomicUsize,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self { counts: Mutex::default(), names: AtomicUsize::new(1) }
+    }
+}
 
 /// What an owner of a call limits.
 pub(crate) struct Demand<'a> {
@@ -184,6 +194,31 @@ impl Counters {
         account.into_iter().for_each(|account| account.is_booked(total, news, self.planes(), now_ms));
     }
 
+    /// One owner took another's place: from now on, both are one. What was heard of the new one already stays known.
+    pub(crate) fn follow(&self, owner: Owner, old: &str, new: &str, now_ms: i64) {
+        let find = |id: &str| self.table(owner, id)?.counters.get(&Id(owner, id.into())).map(Arc::clone);
+        // Where the old one has no counter, there is nothing to carry on.
+        let Some(counter) = find(old) else { return };
+        let heard = {
+            let Some(mut table) = self.table(owner, new) else { return };
+            let id = Id(owner, new.into());
+            // One that calls were counted in already goes on.
+            let is_taken = |known: &Arc<Counter>| Arc::ptr_eq(known, &counter) || !known.lock().is_unused();
+            if table.counters.get(&id).is_some_and(is_taken) {
+                return;
+            }
+            counter.names.fetch_add(1, Ordering::Relaxed);
+            table.counters.insert(id, Arc::clone(&counter))
+        };
+        let Some(heard) = heard else { return };
+        let heard = heard.lock();
+        let mut counts = counter.lock();
+        for account in heard.accounts() {
+            let place = counts.account(&account.scope);
+            place.into_iter().for_each(|place| place.take_over(account, self.planes(), now_ms));
+        }
+    }
+
     /// Notes what an earlier process spent on a model and could not deliver.
     pub(crate) fn owe(&self, owner: Owner, id: &str, model: &str, cost: i64, now: Second) {
         self.counter(owner, id, now).lock().owe(model, cost);
@@ -205,17 +240,27 @@ impl Counters {
         kept
     }
 
+    fn table(&self, owner: Owner, id: &str) -> Option<MutexGuard<'_, Table>> {
+        let table = usize::try_from(self.hasher.hash_one(Id(owner, id.into()))).unwrap_or(0) % TABLES;
+        Some(self.tables.get(table)?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn counter(&self, owner: Owner, id: &str, now: Second) -> Arc<Counter> {
         let id = Id(owner, id.into());
-        let table = usize::try_from(self.hasher.hash_one(&id)).unwrap_or(0) % TABLES;
-        let Some(table) = self.tables.get(table) else { return Arc::default() };
-        let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut table) = self.table(owner, id.1.as_ref()) else { return Arc::default() };
         if let Some(counter) = table.counters.get(&id) {
             return Arc::clone(counter);
         }
         if table.counters.len() >= table.tidy_above {
             // Nobody else holds it, and nobody can take hold of it while the table is locked.
-            table.counters.retain(|_, counter| Arc::strong_count(counter) > 1 || !counter.lock().is_at_rest(now));
+            table.counters.retain(|_, counter| {
+                let names = counter.names.load(Ordering::Relaxed);
+                let is_kept = Arc::strong_count(counter) > names || !counter.lock().is_at_rest(now);
+                if !is_kept {
+                    counter.names.store(names.saturating_sub(1), Ordering::Relaxed);
+                }
+                is_kept
+            });
             table.tidy_above = TIDY_ABOVE.max(table.counters.len() * 2);
         }
         Arc::clone(table.counters.entry(id).or_default())
@@ -224,7 +269,7 @@ impl Counters {
 
 impl Counter {
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -407,6 +452,35 @@ mod tests {
         growing.spend(1, 100);
         drop(growing);
         assert!(counters.take(&[demand()], &ask(1, 0)).is_err(), "all is spent");
+    }
+
+    #[test]
+    fn who_takes_anothers_place_goes_on_with_its_limits_and_with_what_is_not_booked_yet() {
+        let counters = Arc::<Counters>::default();
+        let budgets = Budgets { of_all: Some(100), others: &[] };
+        let of = |id: &'static str| Demand::new(Owner::Key, id, ceilings(Some(3), None, Some(2)), budgets);
+        let mut under_way = counters.take(&[of("old")], &ask(1, 30)).unwrap();
+        counters.take(&[of("old")], &ask(1, 20)).unwrap().spend(1, 20);
+        // What is booked of the new one is told before it is known, and a part of it is what was counted for the old one.
+        counters.is_booked(&total(Owner::Key, "new", 50), News::Round, 0, now());
+        let receipt = pb::Total { version: 2, of_batch_nano_usd: 5, ..total(Owner::Key, "new", 55) };
+        counters.is_booked(&receipt, News::Receipt, 0, now());
+        counters.follow(Owner::Key, "nobody", "new", 0);
+        counters.follow(Owner::Key, "old", "new", 0);
+
+        // 55 are booked, 15 are not, and 30 reserved: there is nothing left.
+        let refused = |id| match counters.take(&[of(id)], &ask(1, 1)) {
+            Err(Obstacle::Budget(exceeded)) => (exceeded.spent.spent_nano_usd, exceeded.spent.reserved_nano_usd),
+            Err(Obstacle::Limit(_)) | Ok(_) => panic!("a budget is in the way"),
+        };
+        assert_eq!((refused("new"), refused("old")), ((70, 30), (70, 30)));
+        under_way.spend(1, 10);
+        drop(under_way);
+        let last = counters.take(&[of("new")], &ask(1, 20)).unwrap();
+        assert_eq!(last.shown().next().unwrap().left.requests_per_minute, Some(0));
+        counters.follow(Owner::Key, "old", "new", 0);
+        drop(last);
+        assert!(counters.take(&[of("new")], &ask(1, 1)).is_err(), "following again begins nothing anew");
     }
 
     fn total(owner: Owner, id: &str, spent: i64) -> pb::Total {

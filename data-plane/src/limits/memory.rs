@@ -64,6 +64,12 @@ impl Memory {
         }
     }
 
+    /// A key took another's place: what is counted for both is one from now on. Both are named by their hashes.
+    pub(crate) fn follow(&self, old: &str, new: &str) {
+        self.counters.follow(Owner::Key, old, new, Clock.now_ms());
+        self.has_news.store(true, Ordering::Relaxed);
+    }
+
     fn take_in(&self, totals: &[pb::Total], news: News) {
         let (now_ms, now) = (Clock.now_ms(), clock::seconds());
         totals.iter().for_each(|total| self.counters.is_booked(total, news, now_ms, now));

@@ -33,10 +33,9 @@ pub(crate) struct Caller {
 /// What authenticated.
 pub(crate) enum Identity {
     /// The master key, or anybody where authentication is off.
-    Master {
-        user_id: Box<str>,
-    },
+    Master { user_id: Box<str> },
     Key {
+        /// The one that calls are counted and booked under.
         hash: KeyHash,
         key: Arc<Key>,
     },
@@ -90,7 +89,9 @@ pub(crate) fn authenticate(snapshot: &Snapshot, headers: &HeaderMap, now_ms: i64
     if !presented.starts_with("sk-") {
         return Err(AuthenticateError::NotVirtual { shown: ends(presented) });
     }
-    let Some(key) = snapshot.keys.get(&hash) else {
+    // A value that was replaced works for as long as it was let, and is then as unknown as any other.
+    let is_over = |key: &Key| key.acts_as().is_some() && key.expires_at_ms().is_some_and(|end| end < now_ms);
+    let Some(key) = snapshot.keys.get(&hash).filter(|key| !is_over(key)) else {
         return Err(AuthenticateError::Unknown { masked: masked(presented), hash });
     };
     admit_key(key, presented, now_ms)?;
@@ -102,6 +103,7 @@ pub(crate) fn authenticate(snapshot: &Snapshot, headers: &HeaderMap, now_ms: i64
     if user.as_ref().is_some_and(|user| user.standing == Standing::NotUnderstood) {
         return Err(AuthenticateError::NotUnderstood { what: "The key's user" });
     }
+    let hash = key.acts_as().unwrap_or(hash);
     Ok(Caller { identity: Identity::Key { hash, key: Arc::clone(key) }, team, user })
 }
 
@@ -174,7 +176,10 @@ fn moment(ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proto::v1 as pb;
+
     use super::*;
+    use crate::snapshot::decode::Changes;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
@@ -197,6 +202,37 @@ mod tests {
         let both = headers(&[("authorization", "Bearer sk-b"), ("x-my-key", "Bearer sk-m")]);
         assert_eq!(presented(&both, Some(&own)), Some("sk-m"));
         assert_eq!(presented(&headers(&[("authorization", "Bearer sk-b")]), Some(&own)), Some(""));
+    }
+
+    fn snapshot_of(keys: Vec<pb::Key>) -> Snapshot {
+        let version = crate::snapshot::Version { epoch: [1; 16], revision: 1 };
+        let mut changes = Changes::new();
+        for key in keys {
+            changes.put(pb::Resource { required_features: Vec::new(), body: Some(pb::resource::Body::Key(key)) });
+        }
+        changes.apply(&Snapshot::empty(version), version)
+    }
+
+    #[test]
+    fn a_replaced_value_acts_as_the_new_one_until_it_ends_and_is_unknown_then() {
+        let (old, new) = (KeyHash::of("sk-old"), KeyHash::of("sk-new"));
+        let replaced = |bytes: &[u8]| pb::Key {
+            hash: old.as_bytes().to_vec().into(),
+            acts_as: bytes.to_vec().into(),
+            expires_at_ms: 1_000,
+            ..pb::Key::default()
+        };
+        let ask = |key: pb::Key, now_ms| {
+            let bearer = headers(&[("authorization", "Bearer sk-old")]);
+            authenticate(&snapshot_of(vec![key]), &bearer, now_ms).map(|caller| caller.identity)
+        };
+        let acts_as = ask(replaced(new.as_bytes()), 1_000);
+        assert!(matches!(acts_as, Ok(Identity::Key { hash, .. }) if hash == new));
+        assert!(matches!(ask(replaced(new.as_bytes()), 1_001), Err(AuthenticateError::Unknown { .. })));
+        let own = pb::Key { acts_as: Vec::new().into(), ..replaced(&[]) };
+        assert!(matches!(ask(own.clone(), 1_000), Ok(Identity::Key { hash, .. }) if hash == old));
+        assert!(matches!(ask(own, 1_001), Err(AuthenticateError::Expired { .. })));
+        assert!(matches!(ask(replaced(&[1, 2]), 0), Err(AuthenticateError::NotUnderstood { .. })));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::limits::Allowance;
 use crate::limits::budget::Large;
 
 /// What `required_features` of a resource may name without being denied.
-pub(crate) const FEATURES: &[&str] = &[proto::channel::LIMITS, proto::channel::BUDGETS, proto::channel::OWNERS];
+pub(crate) const FEATURES: &[&str] =
+    &[proto::channel::LIMITS, proto::channel::BUDGETS, proto::channel::OWNERS, proto::channel::REPLACED];
 
 /// Tokens reserved for an answer where the client sets no limit, and at most (reliability.md 3d).
 const DEFAULT_RESERVED_OUTPUT: u64 = 1_024;
@@ -129,6 +130,10 @@ impl Changes {
             Ok(hash) => hash,
             Err(error) => return self.reject(pb::Kind::Key, &hex::encode(&key.hash), &error.to_string()),
         };
+        let lacking = lacking.or_else(|| match key.acts_as.len() {
+            0 | 32 => None,
+            bytes => Some(format!("acts_as has {bytes} bytes instead of 32")),
+        });
         if let Some(reason) = &lacking {
             self.reject(pb::Kind::Key, &hash.to_string(), reason);
         }

@@ -21,6 +21,8 @@ pub(crate) struct Key {
     expires_at_ms: Option<NonZeroI64>,
     /// Limits, and budgets unless there is only one, of everything: this is how most keys have none of it or little.
     allowance: Option<Box<Allowance>>,
+    /// The key that took this one's place: calls with this one are that one's.
+    acts_as: Option<Box<KeyHash>>,
     /// That one budget, in billionths of a US dollar; less than 0: none.
     only_budget: i64,
     pub(crate) standing: Standing,
@@ -43,6 +45,7 @@ impl Key {
             hash,
             packed: packing.packed(),
             expires_at_ms: NonZeroI64::new(key.expires_at_ms),
+            acts_as: KeyHash::try_from(key.acts_as.as_ref()).ok().map(Box::new),
             only_budget: allowance.only_budget().unwrap_or(-1),
             allowance: (!allowance.is_none() && allowance.only_budget().is_none()).then(|| Box::new(allowance)),
             standing: if key.blocked { Standing::Blocked } else { standing },
@@ -95,6 +98,11 @@ impl Key {
     /// None: never.
     pub(crate) fn expires_at_ms(&self) -> Option<i64> {
         self.expires_at_ms.map(NonZeroI64::get)
+    }
+
+    /// The key that took this one's place.
+    pub(crate) fn acts_as(&self) -> Option<KeyHash> {
+        self.acts_as.as_deref().copied()
     }
 
     /// How many calls and tokens it may use.
@@ -165,6 +173,11 @@ pub(super) mod tests {
         assert_eq!((key.model_behind("fast"), key.model_behind("gpt-4o-mini")), (Some("gpt-4o-mini"), None));
         assert_eq!(key.expires_at_ms(), Some(1_900_000_000_000));
         assert_eq!(key.budgets(), Budgets { of_all: Some(50_000_000_000), others: &[] });
+
+        assert_eq!(key.acts_as(), None);
+        let newer = KeyHash::of("sk-5");
+        let replaced = pb::Key { acts_as: newer.as_bytes().to_vec().into(), ..twelve_fields(4) };
+        assert_eq!(Key::new(hash, &replaced, Standing::Good).acts_as(), Some(newer));
 
         let bare = Key::new(hash, &pb::Key { blocked: true, ..pb::Key::default() }, Standing::Good);
         assert_eq!((bare.alias(), bare.team_id(), bare.expires_at_ms()), (None, None, None));

@@ -260,6 +260,7 @@ impl Subscription {
             Ok(after) => after,
             Err(refused) => return Ok(Some(self.refuse(refused))),
         };
+        self.follow(&delta);
         self.adopt(snapshot);
         if delta.narrowing {
             let written = self.on_disk(move |disk| disk.append(&delta, Durability::Now)).await;
@@ -322,6 +323,17 @@ impl Subscription {
         }
         self.asked_at_ms = now;
         Some(resync("the disk copy is behind".to_owned()))
+    }
+
+    /// Keys that took another's place go on with its limits and with what it spent, before the first call comes with them.
+    fn follow(&self, delta: &pb::Delta) {
+        for resource in &delta.upserts {
+            if let Some(pb::resource::Body::Key(key)) = &resource.body
+                && !key.acts_as.is_empty()
+            {
+                self.spent.follow(&hex::encode(&key.hash), &hex::encode(&key.acts_as));
+            }
+        }
     }
 
     fn adopt(&self, snapshot: Snapshot) {

@@ -367,6 +367,9 @@ pub struct Key {
     pub limits: ::core::option::Option<Ceilings>,
     #[prost(message, repeated, tag = "17")]
     pub budgets: ::prost::alloc::vec::Vec<Budget>,
+    /// the key that took this one's place: calls with this one are that one's, until it expires
+    #[prost(bytes = "bytes", tag = "18")]
+    pub acts_as: ::prost::bytes::Bytes,
     #[prost(message, repeated, tag = "19")]
     pub model_limits: ::prost::alloc::vec::Vec<ModelCeilings>,
 }

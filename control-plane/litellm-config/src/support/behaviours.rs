@@ -220,6 +220,11 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "",
         "403 `key_model_access_denied` or `team_model_access_denied`, and the message names the allowed models",
     ),
+    differs(
+        "A key that is regenerated",
+        "its limits begin anew where the new value is counted on its own",
+        "limits per minute, calls under way and budgets go on: the new value takes over what was counted for the old one",
+    ),
     differs("Licence", "paid features ask for one", "every feature is included; licence keys are accepted and ignored"),
     later(
         "A value above `upperbound_key_generate_params`",

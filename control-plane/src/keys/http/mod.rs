@@ -5,9 +5,12 @@ mod block;
 mod bulk_update;
 mod delete;
 mod generate;
+mod health;
 mod info;
 mod info_v2;
 mod list;
+mod regenerate;
+mod reset_spend;
 mod service_account;
 mod update;
 
@@ -30,4 +33,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(aliases::aliases))
         .routes(routes!(block::block))
         .routes(routes!(block::unblock))
+        .routes(routes!(regenerate::by_path))
+        .routes(routes!(regenerate::by_body))
+        .routes(routes!(reset_spend::reset))
+        .routes(routes!(health::health))
 }

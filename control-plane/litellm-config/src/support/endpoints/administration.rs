@@ -54,6 +54,21 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         "takes every field of `/key/update` but `spend`, for up to 500 keys named by value or hash; each changes whole or not at all, at one revision",
     ),
     differs(
+        "Regenerating keys",
+        &["POST /key/{key}/regenerate", "POST /key/regenerate"],
+        "needs no licence; spend, budgets and their windows go on; a `grace_period` that is none is a 400; the old value acts as the new one and ends with it, and with the next regeneration where that ends sooner; nobody gets more by it than the key that asks has; the master key is refused",
+    ),
+    differs(
+        "Resetting what keys spent",
+        &["POST /key/{key}/reset_spend"],
+        "windows and models with less spent than that stay as they are",
+    ),
+    differs(
+        "Health of keys",
+        &["POST /key/health"],
+        "`logging_callbacks` is null, whatever `metadata.logging` says: calls are logged nowhere yet",
+    ),
+    differs(
         "Models of teams",
         &["POST /team/model/add", "POST /team/model/delete"],
         "adding is for proxy admins; a team without its last model may call none (`no-default-models`), and taking models from one that may call all is a 400",
@@ -86,7 +101,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     differs(
         "Permissions of members",
         &["GET /team/permissions_list", "POST /team/permissions_update"],
-        "those to make, change, show and delete keys and to read `/spend/logs` hold; the others are kept and shown",
+        "those to make, change, regenerate, show and delete keys and to read `/spend/logs` hold; the others are kept and shown",
     ),
     works("Looking at keys", &["POST /v2/key/info", "GET /key/aliases"]),
     works("Deployments", &["GET /model/info", "GET /v1/model/info", "GET /v2/model/info"]),
@@ -138,17 +153,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         "a data plane is ready once it holds a snapshot, also without database and control plane",
     ),
     works("API description", &["GET /openapi.json", "GET /"]),
-    later(
-        "More on keys",
-        &[
-            "POST /team/key/bulk_update",
-            "POST /key/{key}/regenerate",
-            "POST /key/regenerate",
-            "POST /key/{key}/reset_spend",
-            "POST /key/health",
-            "GET /key/spend/report",
-        ],
-    ),
+    later("More on keys", &["POST /team/key/bulk_update", "GET /key/spend/report"]),
     later(
         "More on teams",
         &[
