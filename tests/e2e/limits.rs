@@ -174,3 +174,24 @@ async fn several_data_planes_share_a_limit_and_remember_how_many_they_are() -> a
     planes.control.start().await?;
     planes.end()
 }
+
+#[tokio::test]
+async fn limits_of_a_model_hold_for_that_model_of_key_and_team() -> anyhow::Result<()> {
+    let (_provider, planes) = running(1).await?;
+    let admin = planes.admin();
+    let team = json!({ "team_id": "t", "model_rpm_limit": { MODEL: 2 } });
+    admin.post("/team/new?wait=applied", &team).await?.ok()?;
+    let of = async |wishes: Value| anyhow::Ok(planes.at(0, &planes.new_key(wishes).await?));
+    let own = of(json!({ "model_rpm_limit": { MODEL: 1, "other": 0 }, "team_id": "t" })).await?;
+    let reply = own.post(PATH, &hello()).await?;
+    reply.ok()?;
+    ensure!(reply.must_have("x-ratelimit-model_per_key-remaining-requests")? == "0");
+    is_limited(&own.post(PATH, &hello()).await?, "model_per_key", "requests")?;
+    let another = of(json!({ "team_id": "t" })).await?;
+    ensure!(served(&another, 3).await? == 1, "the team's other call was its first key's");
+    is_limited(&another.post(PATH, &hello()).await?, "model_per_team", "requests")?;
+    let tokens = of(json!({ "model_tpm_limit": { MODEL: 1 } })).await?;
+    tokens.post(PATH, &hello()).await?.ok().context("larger than there ever is: alone")?;
+    is_limited(&tokens.post(PATH, &hello()).await?, "model_per_key", "tokens")?;
+    planes.end()
+}

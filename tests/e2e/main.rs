@@ -16,6 +16,7 @@ mod herd;
 mod hostile;
 mod keys;
 mod limits;
+mod models;
 mod quiet;
 mod revocation;
 mod rolling;

@@ -159,6 +159,19 @@ async fn admin_bodies(canaries: &Canaries, planes: &Planes) -> anyhow::Result<us
     let reference =
         json!([{ "callback_name": "langfuse", "callback_vars": { "langfuse_secret_key": "os.environ/LF" } }]);
     planes.admin().post("/team/new", &json!({ "metadata": { "logging": reference } })).await?.ok()?;
+    // Credentials that come through the API are sealed and never shown again.
+    let added = json!({ "model_name": "added", "model_info": { "id": "added" }, "litellm_params": {
+        "model": "openai/added", "api_key": canaries.secret("added"), "extra_headers": { "x-secret": canaries.secret("added_header") },
+    } });
+    let lent = json!({ "credential_name": "lent", "credential_values": { "api_key": canaries.secret("lent") }, "credential_info": {} });
+    let changed =
+        json!({ "model_info": { "id": "added" }, "litellm_params": { "api_key": canaries.secret("changed") } });
+    for (path, body) in [("/model/new", added), ("/credentials", lent), ("/model/update", changed)] {
+        canaries.no_secret(path, &planes.admin().post(path, &body).await?.ok()?.to_string())?;
+    }
+    for path in ["/model/info", "/v2/model/info", "/model_group/info", "/credentials", "/credentials/by_name/lent"] {
+        canaries.no_secret(path, &planes.admin().get(path).await?.ok()?.to_string())?;
+    }
     Ok(fields)
 }
 

@@ -7,12 +7,14 @@ const FACTS: &str = "facts as (
     select day, owner.kind, owner.owner_id, model, provider, cost_nano_usd, prompt_tokens, completion_tokens, success
     from spend_logs, lateral (values
         ('proxy', 'proxy'), ('key', encode(key_hash, 'hex')), ('team', team_id), ('user', user_id),
-        ('model', coalesce(nullif(model_group, ''), model)), ('customer', end_user)
+        ('model', coalesce(nullif(model_group, ''), model)), ('customer', end_user),
+        ('member', replace(replace(nullif(user_id, ''), '%', '%25'), ':', '%3A') || ':' || nullif(team_id, ''))
     ) as owner (kind, owner_id)
     where owner.owner_id <> '')";
 
 impl Database {
-    /// Every sum that is not that of its rows, as a sentence. Looks at proxy, keys, teams, users, models and customers.
+    /// Every sum that is not that of its rows, as a sentence. Looks at proxy, keys, teams, users, members, models and
+    /// customers, and at the accounts of keys whose budgets are as old as they are.
     pub async fn wrong_sums(&self) -> anyhow::Result<Vec<String>> {
         let totals = format!(
             "with {FACTS}, logged as (
@@ -21,7 +23,7 @@ impl Database {
                  from facts group by 1, 2
              ), summed as (
                  select kind, owner_id, total_nano_usd as cost, calls, prompt_tokens as prompt, completion_tokens as completion
-                 from spend_totals where kind in ('proxy', 'key', 'team', 'user', 'model', 'customer')
+                 from spend_totals where scope = '' and kind in ('proxy', 'key', 'team', 'user', 'model', 'customer', 'member')
              )
              select format('%s %s: rows %s, total %s', kind, owner_id, logged, summed)
              from logged full join summed using (kind, owner_id)
@@ -35,14 +37,23 @@ impl Database {
                  from facts group by 1, 2, 3, 4, 5
              ), summed as (
                  select day, kind, owner_id, model, provider, cost_nano_usd as cost, calls, failed_calls as failed
-                 from spend_daily where kind in ('proxy', 'key', 'team', 'user', 'model', 'customer')
+                 from spend_daily where kind in ('proxy', 'key', 'team', 'user', 'model', 'customer', 'member')
              )
              select format('%s %s %s: rows %s, day %s', day, kind, owner_id, logged, summed)
              from logged full join summed using (day, kind, owner_id, model, provider)
              where (logged.cost, logged.calls, logged.failed) is distinct from (summed.cost, summed.calls, summed.failed)"
         );
+        let accounts = "with booked as (
+                 select t.owner_id, t.scope, t.total_nano_usd as total,
+                     (select coalesce(sum(l.cost_nano_usd), 0)::bigint from spend_logs l
+                      where l.key_hash = decode(t.owner_id, 'hex') and (t.model is null or l.model_group = t.model)) as rows
+                 from spend_totals t where t.kind = 'key' and t.scope <> ''
+             )
+             select format('key %s, %s: rows %s, account %s', owner_id, scope, rows, total)
+             from booked where rows <> total";
         let mut wrong = self.texts(totals).await?;
         wrong.extend(self.texts(days).await?);
+        wrong.extend(self.texts(accounts.to_owned()).await?);
         Ok(wrong)
     }
 

@@ -58,10 +58,9 @@ pub(super) async fn take_in(
             }
         }
     }
-    let sent = bookings.len();
     bookings.sort_by_key(|booking| (booking.day, booking.id));
-    bookings.dedup_by_key(|booking| booking.id);
-    outcome.known = sent - bookings.len();
+    let (bookings, repeated) = told_apart(bookings);
+    outcome.known = repeated.len();
 
     // Pieces yet to be booked. A refused one comes back as two halves; one event alone is the poison.
     let mut pieces: Vec<&[Booking]> = bookings.chunks(PIECE).rev().collect();
@@ -85,7 +84,20 @@ pub(super) async fn take_in(
             },
         }
     }
-    Ok((outcome, receipt::totals(db, &bookings).await?))
+    Ok((outcome, receipt::totals(db, bookings.iter().chain(&repeated)).await?))
+}
+
+/// Sorted events, each once, and the copies. A data plane that holds an event twice counts it twice until both are answered.
+fn told_apart(bookings: Vec<Booking>) -> (Vec<Booking>, Vec<Booking>) {
+    let mut repeated = Vec::new();
+    let mut once: Vec<Booking> = Vec::with_capacity(bookings.len());
+    for booking in bookings {
+        match once.last().is_some_and(|last| last.id == booking.id) {
+            true => repeated.push(booking),
+            false => once.push(booking),
+        }
+    }
+    (once, repeated)
 }
 
 async fn with_retries(db: &PgPool, data_plane_id: &str, piece: &[Booking]) -> sqlx::Result<usize> {

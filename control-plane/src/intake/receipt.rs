@@ -9,13 +9,16 @@ use super::aggregate::Totals;
 use super::event::Booking;
 use crate::budgets::told::{self, Told};
 
-/// The accounts that these events count against, after they were booked. Events that had been booked before count as well:
-/// the data plane that sends them does not know.
-pub(super) async fn totals(db: &PgPool, bookings: &[Booking]) -> sqlx::Result<Vec<pb::Total>> {
-    if bookings.is_empty() {
+/// The accounts that these events count against, after they were booked. Events that had been booked before count as well,
+/// and so do copies: the data plane that sends them does not know.
+pub(super) async fn totals<'a>(
+    db: &PgPool,
+    bookings: impl Iterator<Item = &'a Booking>,
+) -> sqlx::Result<Vec<pb::Total>> {
+    let brought = Totals::of(bookings);
+    if brought.of_owners.is_empty() {
         return Ok(Vec::new());
     }
-    let brought = Totals::of(bookings.iter());
     let kinds: Vec<&str> = brought.of_owners.keys().map(|owner| owner.0).collect();
     let ids: Vec<&str> = brought.of_owners.keys().map(|owner| owner.1.as_str()).collect();
     let db: &mut PgConnection = &mut *db.acquire().await?;
@@ -113,7 +116,9 @@ mod tests {
         assert_eq!(figures(&again), expected);
         assert_eq!(again.totals[0].version, once.totals[0].version);
 
-        let more = intake.take_in(batch(3, &[event(4, "claude", 1_000)])).await;
+        let copies = intake.take_in(batch(3, &[first[0].clone(), first[0].clone()])).await;
+        assert_eq!(figures(&copies)[0], ("", 111, 2), "whoever sends it twice has counted it twice");
+        let more = intake.take_in(batch(4, &[event(4, "claude", 1_000)])).await;
         let expected =
             [("", 1_111, 1_000), ("model:gpt-4o", 101, 0), ("model:openai/gpt-4o", 10, 0), ("window:1d", 1_111, 1_000)];
         assert_eq!(figures(&more), expected);

@@ -253,6 +253,16 @@ impl Account {
         self.reserving += 1;
     }
 
+    /// A call that has reserved wants so much more, without asking whether it is alone.
+    pub(crate) fn reserve_more(&mut self, most: i64, more: i64, terms: Terms) -> bool {
+        self.go_to(terms.now_ms);
+        let is_there = more <= self.left(most, terms);
+        if is_there {
+            self.reserved = self.reserved.saturating_add(more);
+        }
+        is_there
+    }
+
     /// A call with this much of its reservation left used some of it, or more. Gives what it still has reserved.
     pub(crate) fn spend(&mut self, reserved: i64, cost: i64) -> i64 {
         let used = reserved.min(cost);
@@ -278,7 +288,8 @@ impl Account {
         let overdue = self.overdue.min(ours);
         self.overdue -= overdue;
         ours -= overdue;
-        if news == News::Receipt && planes.get() > 1 {
+        // What the last round told already is told no second time.
+        if news == News::Receipt && planes.get() > 1 && total.version > self.version {
             self.note(Receipt { version: total.version, booked: total.spent_nano_usd, ours });
             return;
         }
@@ -425,6 +436,11 @@ mod tests {
         // Less than before is in force at once.
         account.is_booked(&booked(100, 4, 0), News::Round, two, 3_000);
         assert!(account.admit(100, 1, at(3_000)).is_err());
+        // A round may come before the receipt of what it tells.
+        account.owe(7);
+        account.is_booked(&booked(107, 5, 0), News::Round, two, 4_000);
+        account.is_booked(&booked(107, 5, 7), News::Receipt, two, 4_000);
+        assert_eq!((account.booked, account.unbooked), (107, 0));
     }
 
     #[test]

@@ -27,8 +27,18 @@ pub(super) struct Reserved {
     at: Second,
 }
 
-/// Money that a call may spend: the place of the account, and how much is reserved of it.
-pub(super) type Money = SmallVec<[(usize, i64); 1]>;
+/// Money that a call may spend, by account.
+pub(super) type Money = SmallVec<[Stake; 1]>;
+
+/// What a call may spend of one account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stake {
+    place: usize,
+    /// How much of it is still reserved.
+    reserved: i64,
+    /// The budget when the call was admitted; none where it only counts.
+    most: Option<i64>,
+}
 
 /// A limit that is reached, before it is said whose.
 pub(super) struct Refused {
@@ -92,11 +102,11 @@ impl Counts {
             let Some(account) = self.accounts.get_mut(place) else { continue };
             match (demand.is_held, ask.quote) {
                 (true, Quote::Nanos(cost)) => match account.admit(budget.most_nano_usd, cost, terms) {
-                    Ok(reserved) => money.push((place, reserved)),
+                    Ok(reserved) => money.push(Stake { place, reserved, most: Some(budget.most_nano_usd) }),
                     Err(spent) => exceeded(budget, spent),
                 },
                 // It is counted, so that what is booked of it is known to be ours.
-                (false, _) | (_, Quote::Free) => money.push((place, 0)),
+                (false, _) | (_, Quote::Free) => money.push(Stake { place, reserved: 0, most: None }),
             }
         }
         money
@@ -107,8 +117,8 @@ impl Counts {
             requests.add(now, 1);
         }
         self.at_once += 1;
-        for (place, reserved) in money {
-            self.accounts.get_mut(*place).into_iter().for_each(|account| account.reserve(*reserved));
+        for stake in money {
+            self.accounts.get_mut(stake.place).into_iter().for_each(|account| account.reserve(stake.reserved));
         }
         let tokens = tokens?;
         self.reserving += 1;
@@ -118,18 +128,31 @@ impl Counts {
 
     /// A call that took its place spent so much.
     pub(super) fn spend(&mut self, money: &mut Money, cost: i64) {
-        for (place, reserved) in money {
-            if let Some(account) = self.accounts.get_mut(*place) {
-                *reserved = account.spend(*reserved, cost);
+        for stake in money {
+            if let Some(account) = self.accounts.get_mut(stake.place) {
+                stake.reserved = account.spend(stake.reserved, cost);
             }
         }
+    }
+
+    /// A call that took its place costs more than it has reserved: it reserves the rest, if there is so much.
+    pub(super) fn reserve_up_to(&mut self, money: &mut Money, cost: i64, terms: Terms) -> bool {
+        money.iter_mut().all(|stake| {
+            let more = cost.saturating_sub(stake.reserved);
+            let (Some(most), Some(account)) = (stake.most, self.accounts.get_mut(stake.place)) else { return true };
+            let is_there = more <= 0 || account.reserve_more(most, more, terms);
+            if is_there {
+                stake.reserved = stake.reserved.max(cost);
+            }
+            is_there
+        })
     }
 
     /// A call ends that took its place, and used so many tokens.
     pub(super) fn give_back(&mut self, reserved: Option<Reserved>, money: &Money, used: u64, now: Second) {
         self.at_once = self.at_once.saturating_sub(1);
-        for (place, reserved) in money {
-            self.accounts.get_mut(*place).into_iter().for_each(|account| account.release(*reserved));
+        for stake in money {
+            self.accounts.get_mut(stake.place).into_iter().for_each(|account| account.release(stake.reserved));
         }
         if let Some(Reserved { tokens, at }) = reserved {
             self.reserving = self.reserving.saturating_sub(1);

@@ -90,6 +90,7 @@ pub(crate) struct Ask<'a> {
 /// What a call took, of all of its owners. Gives its place back when dropped, and its reservation for what was used.
 pub(crate) struct Taken {
     parts: SmallVec<[Part; 3]>,
+    planes: NonZeroU32,
     used: u64,
     clock: fn() -> Second,
 }
@@ -171,7 +172,7 @@ impl Counters {
         let parts = counters.into_iter().zip(taken).zip(moneys);
         let parts =
             parts.map(|((counter, (reserved, shown)), money)| Part { counter, reserved, money, shown }).collect();
-        Ok(Taken { parts, used: 0, clock: ask.clock })
+        Ok(Taken { parts, planes, used: 0, clock: ask.clock })
     }
 
     /// Takes in what the control plane says is booked of a budget.
@@ -235,6 +236,20 @@ impl Taken {
         for part in self.parts.iter_mut().filter(|part| !part.money.is_empty()) {
             part.counter.lock().spend(&mut part.money, nano_usd);
         }
+    }
+
+    /// Whether it counts against any budget.
+    pub(crate) fn has_money(&self) -> bool {
+        self.parts.iter().any(|part| !part.money.is_empty())
+    }
+
+    /// The call costs so much by now: it reserves what it has not yet, if there is so much.
+    pub(crate) fn reserve_up_to(&mut self, nano_usd: i64, now_ms: i64) -> bool {
+        let planes = self.planes;
+        self.parts.iter_mut().filter(|part| !part.money.is_empty()).all(|part| {
+            let terms = Terms { planes, now_ms, edge: part.shown.owner.edge(), large: Large::Refused };
+            part.counter.lock().reserve_up_to(&mut part.money, nano_usd, terms)
+        })
     }
 
     /// The limits that the call was held against.
@@ -375,6 +390,23 @@ mod tests {
         assert_eq!(counters.counter(Owner::User, "busy", now()).lock().at_once, 1);
         assert_eq!(counters.kept(), [total(Owner::User, "spent", 5)]);
         drop(busy);
+    }
+
+    #[test]
+    fn a_call_that_grows_reserves_more_as_long_as_there_is_more() {
+        let counters = Arc::<Counters>::default();
+        let budgets = Budgets { of_all: Some(100), others: &[] };
+        let demand = || Demand::new(Owner::Key, "k", Ceilings::default(), budgets);
+        let mut growing = counters.take(&[demand()], &ask(1, 30)).unwrap();
+        assert!(growing.has_money() && growing.reserve_up_to(60, 0));
+        assert!(counters.take(&[demand()], &ask(1, 50)).is_err(), "60 are reserved, and alone it is not");
+        let other = counters.take(&[demand()], &ask(1, 40)).unwrap();
+        assert!(!growing.reserve_up_to(61, 0));
+        drop(other);
+        assert!(growing.reserve_up_to(100, 0) && !growing.reserve_up_to(101, 0));
+        growing.spend(1, 100);
+        drop(growing);
+        assert!(counters.take(&[demand()], &ask(1, 0)).is_err(), "all is spent");
     }
 
     fn total(owner: Owner, id: &str, spent: i64) -> pb::Total {

@@ -100,6 +100,16 @@ impl Permit {
         }
     }
 
+    /// Whether the call counts against any budget.
+    pub(super) fn has_money(&self) -> bool {
+        self.taken.borrow().as_ref().is_some_and(Taken::has_money)
+    }
+
+    /// The call costs so much by now. Whether all who pay for it can.
+    pub(super) fn pays(&self, nano_usd: i64, now_ms: i64) -> bool {
+        self.taken.borrow_mut().as_mut().is_none_or(|taken| taken.reserve_up_to(nano_usd, now_ms))
+    }
+
     /// Says in headers what the limits are and what is left of them (admin_api.md 4.9.4).
     pub(super) fn show(&self, headers: &mut HeaderMap) {
         let taken = self.taken.borrow();

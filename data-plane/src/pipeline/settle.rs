@@ -88,6 +88,27 @@ impl Settlement {
         })
     }
 
+    /// Whether the call counts against any budget.
+    pub(crate) fn has_money(&self) -> bool {
+        self.permit.has_money()
+    }
+
+    /// So many tokens of an answer came: up to how many it may go on, before this is asked again. None: all money is spent.
+    pub(crate) fn go_on(&self, came: u64) -> Option<u64> {
+        /// What is reserved ahead, so that not every event asks.
+        const AHEAD: u64 = 256;
+        let prompt = request::estimate_prompt_tokens(&self.call.body, &self.call.request);
+        let now_ms = self.core.gateway.clock.now_ms();
+        [came.saturating_add(AHEAD), came].into_iter().find(|completion| {
+            let total = prompt.saturating_add(*completion);
+            let tokens = pb::Tokens { prompt, completion: *completion, total, ..pb::Tokens::default() };
+            let tier = tier_of(self.call.request.service_tier.as_deref());
+            let price = self.deployment.price_for(&self.model);
+            let cost = cost(&tokens, Measure::of_one_call(0), price, tier);
+            self.permit.pays(cost.amount().nanos(), now_ms)
+        })
+    }
+
     /// The first byte of a stream came.
     pub(crate) fn first_byte(&mut self) {
         self.first_byte_at_ms = self.core.gateway.clock.now_ms();

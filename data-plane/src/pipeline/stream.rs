@@ -45,6 +45,8 @@ pub(crate) struct StreamRelay {
     out: VecDeque<Bytes>,
     scratch: Vec<Bytes>,
     is_begun: bool,
+    /// So many tokens are paid for; more are not yet, or by nobody.
+    paid_for: u64,
     last: Instant,
     stall: Option<Pin<Box<Sleep>>>,
     cut: Watch,
@@ -92,6 +94,7 @@ impl StreamRelay {
             presence: presence.clone(),
             reader: Reader::new(terms.options),
             upstream,
+            paid_for: if settlement.has_money() { 0 } else { u64::MAX },
             settlement: Some(settlement),
             out: VecDeque::new(),
             scratch: Vec::new(),
@@ -225,8 +228,27 @@ impl StreamRelay {
 
     fn take_in(&mut self, chunk: Bytes) {
         if let Err(fault) = self.read(chunk) {
-            self.end_badly(Ending::UpstreamCut, &fault);
+            return self.end_badly(Ending::UpstreamCut, &fault);
         }
+        let came = self.reader.estimate_completion_tokens();
+        if came > self.paid_for
+            && let Some(settlement) = &self.settlement
+        {
+            match settlement.go_on(came) {
+                Some(paid_for) => self.paid_for = paid_for,
+                None => self.end_unpaid(),
+            }
+        }
+    }
+
+    /// A budget is spent while the answer is on its way: it ends here, is booked as far as it came, and says why.
+    fn end_unpaid(&mut self) {
+        let message = "Budget has been exceeded! It was spent while this answer was on its way, which ends here.";
+        let code = self.core.snapshot().map_or(422, |snapshot| snapshot.settings.budget_exceeded.as_u16());
+        let body = ErrorBody { message, kind: "budget_exceeded", param: None, code }.to_bytes();
+        self.book(Ending::LimitReached);
+        self.upstream = None;
+        self.out.push_back(error_event(&body));
     }
 
     fn read(&mut self, chunk: Bytes) -> Result<(), Fault> {
@@ -350,6 +372,7 @@ impl Drop for StreamRelay {
             out: VecDeque::new(),
             scratch: Vec::new(),
             is_begun: self.is_begun,
+            paid_for: self.paid_for,
             last: self.last,
             stall: None,
             cut: Watch::new(&self.core.cut),

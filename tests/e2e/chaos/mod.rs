@@ -2,7 +2,8 @@
 //!
 //! A round is a fleet of its own: two control planes on a durable Postgres, two data planes, a cable between each pair, and
 //! a provider with its own books. Clients call without end ([`load`]) while one fault follows the other ([`faults`]). Then
-//! everything is mended, the spools run empty, and the books are compared call by call ([`judge`]).
+//! everything is mended, the spools run empty, and the books are compared call by call ([`judge`]); and what data planes
+//! believe to be spent of budgets is what is booked ([`spent`]).
 //!
 //! `make test` runs some fifteen faults. `make chaos` runs a thousand, in rounds of fifty: `TURNPIKE_CHAOS_CYCLES` says how
 //! many, and `TURNPIKE_CHAOS_SEED` draws the same faults again.
@@ -11,6 +12,7 @@ mod dice;
 mod faults;
 mod judge;
 mod load;
+mod spent;
 
 use std::time::Duration;
 
@@ -103,6 +105,7 @@ async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result
         Ok(Some(()))
     })
     .await?;
+    spent::is_what_is_booked(&fleet, &keys).await?;
     for number in 0..fleet.data.len() {
         let status = fleet.data[number].stop().await?;
         ensure!(status.success(), "data plane {number} ended with {status}");
@@ -151,9 +154,13 @@ async fn keys(fleet: &Fleet) -> anyhow::Result<Vec<Key>> {
         admin.post("/user/new", &json!({ "user_id": user, "auto_create_key": false })).await?.ok()?;
     }
     let mut keys = Vec::new();
-    for owners in
-        [json!({ "team_id": "red", "user_id": "ada" }), json!({ "team_id": "blue" }), json!({ "user_id": "bob" })]
-    {
+    // With more money than they can spend: what is spent of it is counted.
+    let rich = 1_000_000;
+    for owners in [
+        json!({ "team_id": "red", "user_id": "ada", "max_budget": rich }),
+        json!({ "team_id": "blue", "max_budget": rich, "budget_limits": [{ "budget_duration": "30d", "max_budget": rich }] }),
+        json!({ "user_id": "bob", "max_budget": rich, "model_max_budget": { MODEL: { "max_budget": rich, "budget_duration": "30d" } } }),
+    ] {
         let key = Key::generate(&admin, owners).await?;
         for plane in &fleet.data {
             let client = plane.client().with_key(&key.secret);

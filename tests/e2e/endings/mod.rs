@@ -1,6 +1,6 @@
 //! The endings of a call, over each wire format: what the client hears, what is booked, what is counted.
 //!
-//! The table of ARCHITECTURE.md is the promise; [`CASES`] and the two stories after it hold it for every row.
+//! The table of ARCHITECTURE.md is the promise; [`CASES`] and the stories after it hold it for every row.
 
 mod forms;
 pub(crate) mod meter;
@@ -13,7 +13,7 @@ use acceptance::config::{Config, Deployment};
 use acceptance::database::Booked;
 use acceptance::planes::{Key, Planes, SPEND_ARRIVES_WITHIN};
 use acceptance::ports;
-use acceptance::price::STORY;
+use acceptance::price::{STORY, Tokens, usd};
 use acceptance::provider::FakeProvider;
 use acceptance::wait::eventually;
 use anyhow::{Context, ensure};
@@ -93,6 +93,33 @@ async fn every_ending_is_heard_booked_and_counted_as_the_table_says_in_every_wir
     }
     stage.clients_leave().await.context("client_left")?;
     stage.the_gateway_goes().await.context("drained")?;
+    stage.planes.end()
+}
+
+#[tokio::test]
+async fn a_stream_whose_budget_is_spent_meanwhile_ends_and_says_so_in_every_wire_format() -> anyhow::Result<()> {
+    let stage = Stage::set().await?;
+    let before = stage.meter.endings().await?;
+    let forms: Vec<Form> = Form::all().into_iter().filter(|form| form.is_streamed()).collect();
+    // It pays for the prompt and some words, and not for a few hundred.
+    let budget = usd(STORY.of(&Tokens { prompt: 60, completion: 40, ..Tokens::default() }));
+    for form in &forms {
+        let key = stage.planes.new_key(json!({ "max_budget": budget })).await?;
+        let heard = stage.call(&key, *form, "chunks=400").await?.with_context(|| format!("{form:?}"))?;
+        let error =
+            heard.error.as_ref().with_context(|| format!("{form:?}: {} characters, whole", heard.words.len()))?;
+        ensure!(error["type"] == "budget_exceeded" && error["code"] == "422", "{error}");
+        ensure!(!heard.is_done && !heard.words.is_empty(), "{form:?}: {heard:?}");
+        let again = stage.call(&key, *form, "chunks=1").await??;
+        ensure!(again.status == 422, "{again:?}");
+    }
+    for row in stage.planes.booked(forms.len(), SPEND_ARRIVES_WITHIN).await? {
+        ensure!(row.ending == "limit_reached" && !row.success && row.usage_source == "estimated", "{row:#?}");
+        let (spent, most) = (usd(row.cost_nano_usd.unsigned_abs()), budget * 1.2);
+        ensure!(spent <= most, "{spent} of {budget}");
+    }
+    let grown = since(&before, &stage.meter.endings().await?);
+    ensure!(grown == Endings::from([("limit_reached".to_owned(), forms.len() as u64)]), "{grown:?}");
     stage.planes.end()
 }
 

@@ -67,6 +67,11 @@ impl Client {
         self.post_bytes(path, serde_json::to_vec(body)?).await
     }
 
+    /// PATCH with JSON.
+    pub async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Reply> {
+        self.whole(Method::PATCH, path, serde_json::to_vec(body)?.into()).await
+    }
+
     /// POST of anything, said to be JSON.
     pub async fn post_bytes(&self, path: &str, body: impl Into<Bytes>) -> anyhow::Result<Reply> {
         self.whole(Method::POST, path, body.into()).await

@@ -284,6 +284,12 @@ pub static BEHAVIOURS: &[Behaviour] = &[
          true` not at all",
     ),
     differs(
+        "A stream whose budget is spent meanwhile",
+        "goes on to its end, whatever it costs",
+        "reserves more as it grows; when there is no more it ends with an error event of type `budget_exceeded` and no `[DONE]`, \
+         booked as far as it came",
+    ),
+    differs(
         "Budgets over several data planes",
         "each process counts for itself and reads the database now and then, unless there is Redis",
         "each data plane may spend its part of what is left, as it was booked a second ago; near the end of a budget each may \

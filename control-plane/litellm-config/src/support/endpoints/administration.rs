@@ -2,7 +2,7 @@
 
 use super::{Endpoints, differs, later, works};
 
-const KEY_FIELDS: &str = "carries what routing and accounting need: models, aliases, owner, expiry, block, metadata, tags; `rpm_limit`, `tpm_limit`, `max_parallel_requests` and budgets hold; limits of single models are stored and not enforced yet. A holder may lower a limit of their key and not raise it";
+const KEY_FIELDS: &str = "carries what routing and accounting need: models, aliases, owner, expiry, block, metadata, tags; `rpm_limit`, `tpm_limit`, `max_parallel_requests`, `model_rpm_limit`, `model_tpm_limit` and budgets hold. A holder may lower a limit of their key and not raise it";
 
 pub(super) const ENDPOINTS: &[Endpoints] = &[
     differs(
