@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use proto::owner;
+use proto::v1::OwnerKind;
 use serde_json::Value;
 use sqlx::{PgConnection, PgTransaction};
 use utoipa::IntoParams;
@@ -25,6 +27,8 @@ pub(crate) struct Change {
     author: Author,
     tx: PgTransaction<'static>,
     entries: Vec<Entry>,
+    /// Objects that are published anew and did not change themselves.
+    touched: Vec<feed::Change>,
 }
 
 /// What became of a change.
@@ -51,7 +55,7 @@ impl Change {
     /// Begins a change of this actor.
     pub(crate) async fn begin(app: &App, actor: &Actor) -> sqlx::Result<Self> {
         let tx = app.db.begin().await?;
-        Ok(Self { app: app.clone(), author: Author::of(actor), tx, entries: Vec::new() })
+        Ok(Self { app: app.clone(), author: Author::of(actor), tx, entries: Vec::new(), touched: Vec::new() })
     }
 
     /// The transaction.
@@ -69,6 +73,11 @@ impl Change {
         self.entries.push(entry);
     }
 
+    /// Publishes objects anew: something that they are linked to changes.
+    pub(crate) fn publish(&mut self, noun: Noun, ids: Vec<String>) {
+        self.touched.extend(ids.into_iter().filter_map(|id| resource(noun, id)));
+    }
+
     /// Commits, and waits for the data planes.
     pub(crate) async fn commit(mut self, wait: Wait) -> sqlx::Result<Published> {
         if self.entries.is_empty() {
@@ -77,7 +86,17 @@ impl Change {
             self.tx.commit().await?;
             return Ok(Published { revision, late: Vec::new() });
         }
-        let changes: Vec<_> = self.entries.iter().map(changed).collect();
+        let mut changes: Vec<_> =
+            self.entries.iter().filter_map(|entry| resource(entry.noun, entry.id.clone())).collect();
+        let touched: Vec<_> = self.touched.drain(..).filter(|touched| !changes.contains(touched)).collect();
+        changes.extend(touched);
+        if changes.is_empty() {
+            // Nothing that data planes hold changed.
+            let (_, revision) = feed::current(&mut *self.tx).await?;
+            audit::note(&mut self.tx, &self.author, &self.entries, revision).await?;
+            self.tx.commit().await?;
+            return Ok(Published { revision, late: Vec::new() });
+        }
         // From here on other changes wait for this one, so that revisions are in the order of commits.
         let revision = feed::record(&mut self.tx, &changes).await?;
         audit::note(&mut self.tx, &self.author, &self.entries, revision).await?;
@@ -95,16 +114,20 @@ impl Change {
     }
 }
 
-fn changed(entry: &Entry) -> feed::Change {
-    let (kind, id) = match entry.noun {
-        Noun::Key => (Kind::Key, entry.id.clone()),
-        Noun::Team => (Kind::Team, entry.id.clone()),
-        Noun::User => (Kind::User, entry.id.clone()),
-        Noun::Model => (Kind::Deployment, entry.id.clone()),
+/// What data planes hold of an object; nothing of budgets, which they get with the owners.
+fn resource(noun: Noun, id: String) -> Option<feed::Change> {
+    let (kind, id) = match noun {
+        Noun::Key => (Kind::Key, id),
+        Noun::Team => (Kind::Team, id),
+        Noun::User => (Kind::User, id),
+        Noun::Model => (Kind::Deployment, id),
+        Noun::Customer => (Kind::Owner, owner::resource_id(OwnerKind::Customer, &id)),
+        Noun::Tag => (Kind::Owner, owner::resource_id(OwnerKind::Tag, &id)),
+        Noun::Budget => return None,
         // A credential is in every deployment that names it, and a change of settings publishes all deployments anew.
         Noun::Config | Noun::Credential => (Kind::Settings, feed::SETTINGS_ID.to_owned()),
     };
-    feed::Change { kind, id }
+    Some(feed::Change { kind, id })
 }
 
 const WAIT: &[&[Field]] = &[&[optional(

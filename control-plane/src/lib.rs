@@ -18,6 +18,7 @@ mod budgets;
 mod change;
 pub mod configuration;
 mod credentials;
+mod customers;
 pub mod enrol;
 mod error;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod publish;
 pub mod secret;
 pub mod settings;
 mod spend;
+mod tags;
 mod teams;
 pub mod telemetry;
 mod users;

@@ -8,6 +8,7 @@ mod chaos;
 mod compose;
 mod control_plane_away;
 mod crash;
+mod customers;
 mod damaged_copy;
 mod endings;
 mod faults;

@@ -46,6 +46,14 @@ pub(crate) enum Permission {
     ReadAccessGroup,
     ChangeAccessGroup,
     ReadSpend,
+    ReadBudget,
+    ChangeBudget,
+    ReadCustomer,
+    ChangeCustomer,
+    ReadTag,
+    /// Of all tags, or one's own.
+    ListTags,
+    ChangeTag,
     ReadFleet,
     ChangeFleet,
 }
@@ -94,6 +102,12 @@ impl Actor {
             | Permission::ReadAccessGroup
             | Permission::ChangeAccessGroup
             | Permission::ChangeUsers
+            | Permission::ReadBudget
+            | Permission::ChangeBudget
+            | Permission::ReadCustomer
+            | Permission::ChangeCustomer
+            | Permission::ReadTag
+            | Permission::ChangeTag
             | Permission::ReadFleet
             | Permission::ChangeFleet => Err(self.admins_only()),
             // Nor a team's admin for the team: who names a host and a reference to the environment is told what it holds.
@@ -113,7 +127,7 @@ impl Actor {
                 Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
                 _ => Err(self.admins_only()),
             },
-            Permission::ReadModel | Permission::JoinTeam => Ok(()),
+            Permission::ReadModel | Permission::JoinTeam | Permission::ListTags => Ok(()),
             Permission::ReadSpend => match subject {
                 Subject::Team(team) => self.may_see_spend_of(team),
                 _ => Ok(()),
@@ -260,6 +274,10 @@ impl Permission {
             | Self::ReadAccessGroup
             | Self::ListUsers
             | Self::ReadSpend
+            | Self::ReadBudget
+            | Self::ReadCustomer
+            | Self::ReadTag
+            | Self::ListTags
             | Self::ReadFleet => true,
             Self::CreateKey
             | Self::ChangeKey
@@ -282,6 +300,9 @@ impl Permission {
             | Self::ChangeCredential
             | Self::ChangeAccessGroup
             | Self::ChangeUsers
+            | Self::ChangeBudget
+            | Self::ChangeCustomer
+            | Self::ChangeTag
             | Self::ChangeFleet => false,
         }
     }

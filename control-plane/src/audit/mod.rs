@@ -40,6 +40,10 @@ pub(crate) enum Noun {
     /// A deployment.
     Model,
     Credential,
+    /// A row of budgets.
+    Budget,
+    Customer,
+    Tag,
     /// The file that configures the product; its id is `config`.
     Config,
 }
@@ -104,6 +108,9 @@ impl Noun {
             Self::User => "user",
             Self::Model => "model",
             Self::Credential => "credential",
+            Self::Budget => "budget",
+            Self::Customer => "customer",
+            Self::Tag => "tag",
             Self::Config => "config",
         }
     }

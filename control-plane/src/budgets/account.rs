@@ -10,11 +10,29 @@ use crate::spend::Owner;
 /// Makes an owner's accounts those of `budgets`. What was spent in a window stays with it, and a window of the same length
 /// runs on.
 pub(crate) async fn keep(db: &mut PgConnection, owner: Owner, id: &str, budgets: &[Budget]) -> sqlx::Result<()> {
+    keep_all(db, owner, &[id.to_owned()], budgets).await
+}
+
+/// The same for several owners of one kind, in as many statements as for one.
+pub(super) async fn keep_all(
+    db: &mut PgConnection,
+    owner: Owner,
+    ids: &[String],
+    budgets: &[Budget],
+) -> sqlx::Result<()> {
+    // In the order in which intake locks them, so that neither waits for the other in a circle.
+    sqlx::query!(
+        "select version from spend_totals where kind = $1 and owner_id = any($2) order by owner_id, scope for update",
+        owner.kind(),
+        ids,
+    )
+    .fetch_all(&mut *db)
+    .await?;
     let scopes: Vec<&str> = budgets.iter().map(|budget| budget.scope.as_str()).collect();
     sqlx::query!(
-        "delete from spend_totals where kind = $1 and owner_id = $2 and scope <> '' and scope <> all($3)",
+        "delete from spend_totals where kind = $1 and owner_id = any($2) and scope <> '' and scope <> all($3)",
         owner.kind(),
-        id,
+        ids,
         &scopes as &[&str],
     )
     .execute(&mut *db)
@@ -22,9 +40,9 @@ pub(crate) async fn keep(db: &mut PgConnection, owner: Owner, id: &str, budgets:
     if !scopes.contains(&"") {
         sqlx::query!(
             "update spend_totals set budgeted = false, budget_window = null, window_ends_at = null
-             where kind = $1 and owner_id = $2 and scope = '' and budgeted",
+             where kind = $1 and owner_id = any($2) and scope = '' and budgeted",
             owner.kind(),
-            id,
+            ids,
         )
         .execute(&mut *db)
         .await?;
@@ -39,14 +57,15 @@ pub(crate) async fn keep(db: &mut PgConnection, owner: Owner, id: &str, budgets:
         sqlx::query!(
             "insert into spend_totals as known (kind, owner_id, scope, model, budgeted, budget_window, window_ends_at,
                  version, told_in)
-             values ($1, $2, $3, $4, true, $5, $6, 1, pg_current_xact_id())
+             select $1, owner_id, $3, $4, true, $5, $6, 1, pg_current_xact_id()
+             from unnest($2::text[]) as owner (owner_id) order by owner_id
              on conflict (kind, owner_id, scope) do update set
                  budgeted = true, budget_window = excluded.budget_window,
                  window_ends_at = case when known.budget_window = excluded.budget_window and known.window_ends_at > $7
                      then known.window_ends_at else excluded.window_ends_at end,
                  version = known.version + 1, told_in = pg_current_xact_id()",
             owner.kind(),
-            id,
+            ids,
             budget.scope,
             budget.model.as_deref(),
             budget.window.as_deref(),
@@ -157,7 +176,7 @@ pub(crate) async fn end_windows(db: &mut PgConnection, due: &[Due]) -> sqlx::Res
 }
 
 /// The calendar of the settings. What the API set goes before what the file says.
-async fn calendar(db: &mut PgConnection) -> sqlx::Result<Calendar> {
+pub(super) async fn calendar(db: &mut PgConnection) -> sqlx::Result<Calendar> {
     let said = sqlx::query!(
         r#"select (array_agg(value ->> 'timezone') filter (where value ? 'timezone'))[1] as zone,
                   (array_agg(value ->> 'budget_reset_time') filter (where value ? 'budget_reset_time'))[1] as begins

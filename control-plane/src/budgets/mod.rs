@@ -1,19 +1,31 @@
 //! Budgets: how much an owner may spend, within which window.
 //!
-//! An owner's budgets are fields of its own row; [`fields`] reads them. Each has an [`account`]: what was spent in its
-//! current window, which intake adds to, [`calendar`] ends and data planes are told of ([`publish`]). They admit calls; here
-//! nothing is refused.
+//! A budget is a field of its owner's own row, which [`fields`] reads, or a [`row`] of its own that several owners are
+//! linked to ([`link`]). Either way each owner has an [`account`]: what was spent in its current window, which intake adds to,
+//! [`calendar`] ends and data planes are told of ([`publish`]). They admit calls; here nothing is refused.
 
 mod account;
 pub(crate) mod calendar;
+mod error;
 mod fields;
+pub(crate) mod http;
+mod link;
+mod patch;
 pub(crate) mod publish;
+mod row;
+mod store;
 pub(crate) mod told;
+mod view;
 
 use proto::NanoUsd;
 
 pub(crate) use account::{due, end_windows, forget, keep, lock, reset_spent, set_spent};
+pub(crate) use error::BudgetError;
 pub(crate) use fields::read;
+pub(crate) use link::{Wanted, among, linked};
+pub(crate) use patch::{LIMITS, LINK};
+pub(crate) use row::BudgetRow;
+pub(crate) use view::BudgetView;
 
 /// A budget of somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]

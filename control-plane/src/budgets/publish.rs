@@ -21,17 +21,22 @@ impl Extra {
         let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
         let increase = increase.and_then(number).and_then(NanoUsd::from_usd);
         let expiry = expiry.and_then(Value::as_str).and_then(moment);
-        match increase.zip(expiry) {
-            Some((increase, until)) if increase > NanoUsd::ZERO => {
-                let until_ms = i64::try_from(until.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
-                Self { nano_usd: increase.nanos(), until_ms }
-            }
-            _ => Self::default(),
-        }
+        Self::until(increase.map(NanoUsd::nanos), expiry)
     }
 }
 
 impl Extra {
+    /// This much, until then; nothing where one of both is missing.
+    pub(crate) fn until(increase: Option<i64>, until: Option<OffsetDateTime>) -> Self {
+        match increase.zip(until) {
+            Some((nano_usd, until)) if nano_usd > 0 => {
+                let until_ms = i64::try_from(until.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+                Self { nano_usd, until_ms }
+            }
+            _ => Self::default(),
+        }
+    }
+
     /// It goes to the budget of everything.
     fn put(self, budget: pb::Budget) -> pb::Budget {
         match budget.scope.is_empty() {
@@ -42,7 +47,7 @@ impl Extra {
 }
 
 /// A date, or a date and a time, with or without a zone.
-fn moment(text: &str) -> Option<OffsetDateTime> {
+pub(super) fn moment(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
     let whole = OffsetDateTime::parse(text, &Iso8601::DEFAULT).ok();
     let local =

@@ -9,11 +9,14 @@ use time::macros::format_description;
 use super::{AdminError, Habit, InputError};
 use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
+use crate::budgets::BudgetError;
 use crate::credentials::CredentialError;
+use crate::customers::CustomerError;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
-use crate::models::ModelError;
+use crate::models::{ModelError, TagModelError};
 use crate::spend::SpendError;
+use crate::tags::TagError;
 use crate::teams::TeamError;
 use crate::users::UserError;
 
@@ -63,6 +66,10 @@ pub(super) fn of(error: &AdminError, habit: Habit) -> Envelope {
         AdminError::Model(error) => model(error, habit),
         AdminError::Credential(error) => credential(error, habit),
         AdminError::AccessGroup(error) => access_group(error, habit),
+        AdminError::Budget(error) => budget(error, habit),
+        AdminError::Customer(error) => customer(error, habit),
+        AdminError::Tag(error) => tag(error, habit),
+        AdminError::Limit(error) => limit(error, habit),
         AdminError::Spend(error) => match error {
             SpendError::Day { .. } | SpendError::TooManyDays { .. } => {
                 habit.refuse(StatusCode::BAD_REQUEST, format!("/spend/logs Error({error})"))
@@ -80,6 +87,7 @@ impl Habit {
             Self::AuthStyle => Envelope::error(status, "auth_error", None, message),
             Self::Spend => Envelope::error(status, "internal_error", None, message),
             Self::Plain => Envelope::detail(status, json!({"error": message.into()})),
+            Self::Numbered => Envelope::detail(status, format!("{}: {}", status.as_u16(), message.into())),
         }
     }
 }
@@ -279,6 +287,52 @@ fn access_group(error: &AccessGroupError, habit: Habit) -> Envelope {
         | AccessGroupError::OfFile(_)
         | AccessGroupError::InFile(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         AccessGroupError::Database(error) => database(error),
+    }
+}
+
+fn budget(error: &BudgetError, habit: Habit) -> Envelope {
+    match error {
+        BudgetError::Exists(_)
+        | BudgetError::BadId
+        | BudgetError::NoId
+        | BudgetError::NoIds
+        | BudgetError::TooMany(_)
+        | BudgetError::Unknown(_)
+        | BudgetError::Expiry(_)
+        | BudgetError::AdminsOnly(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        BudgetError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        BudgetError::Limit(error) => limit(error, habit),
+        BudgetError::Database(error) => database(error),
+    }
+}
+
+/// Customers have two types of their own, in every endpoint.
+fn customer(error: &CustomerError, habit: Habit) -> Envelope {
+    let bad = |param| Envelope::error(StatusCode::BAD_REQUEST, "bad_request", Some(param), error.to_string());
+    match error {
+        CustomerError::Exists(_) => bad("user_id"),
+        CustomerError::NoId { field } => bad(field),
+        CustomerError::TooMany(_) => bad("user_ids"),
+        CustomerError::NotFound { field, .. } => {
+            Envelope::error(StatusCode::NOT_FOUND, "not_found", Some(field), error.to_string())
+        }
+        CustomerError::UnknownModel(_) => Habit::Plain.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        CustomerError::Budget(error) => budget(error, habit),
+        CustomerError::Database(error) => database(error),
+    }
+}
+
+fn tag(error: &TagError, habit: Habit) -> Envelope {
+    match error {
+        TagError::Exists(_) | TagError::BadName | TagError::TooMany(_) | TagError::Day { .. } => {
+            habit.refuse(StatusCode::BAD_REQUEST, error.to_string())
+        }
+        TagError::NotFound(_) | TagError::NoneSuch(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        TagError::Model(TagModelError::Unknown(_) | TagModelError::OfFile(_)) => {
+            habit.refuse(StatusCode::BAD_REQUEST, error.to_string())
+        }
+        TagError::Budget(error) => budget(error, habit),
+        TagError::Model(TagModelError::Database(error)) | TagError::Database(error) => database(error),
     }
 }
 

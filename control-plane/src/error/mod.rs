@@ -2,7 +2,8 @@
 //!
 //! Slices say what is wrong ([`AdminError`]); here alone that becomes a status and a body. LiteLLM has three envelopes,
 //! and an endpoint's own habit decides which `type` an error without one gets: that habit is the error type in the
-//! endpoint's signature ([`Generic`], [`AuthStyle`], [`SpendStyle`], [`Plain`]).
+//! endpoint's signature ([`Generic`], [`AuthStyle`], [`SpendStyle`], [`TagStyle`],
+//! [`Plain`]).
 
 mod envelope;
 mod refusals;
@@ -14,11 +15,15 @@ pub(crate) use refusals::{ErrorBody, IssuesBody, Refusals};
 
 use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
+use crate::budgets::BudgetError;
 use crate::credentials::CredentialError;
+use crate::customers::CustomerError;
 use crate::http::fields::Issue;
 use crate::keys::KeyError;
+use crate::limits::LimitError;
 use crate::models::ModelError;
 use crate::spend::SpendError;
+use crate::tags::TagError;
 use crate::teams::TeamError;
 use crate::users::UserError;
 
@@ -41,6 +46,14 @@ pub(crate) enum AdminError {
     Credential(#[from] CredentialError),
     #[error(transparent)]
     AccessGroup(#[from] AccessGroupError),
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    #[error(transparent)]
+    Customer(#[from] CustomerError),
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     #[error(transparent)]
     Spend(#[from] SpendError),
     #[error("the database")]
@@ -78,6 +91,8 @@ pub(crate) enum Habit {
     Spend,
     /// No envelope: `{"detail": {"error": …}}`.
     Plain,
+    /// No envelope: `{"detail": "400: …"}`, the status in the text.
+    Numbered,
 }
 
 /// Makes the error type of endpoints with one habit.
@@ -116,6 +131,11 @@ habit! {
 habit! {
     /// The error of endpoints that LiteLLM leaves to its web framework: team lists, blocks, deletions.
     Plain, Habit::Plain
+}
+
+habit! {
+    /// The error of `/tag/…`.
+    TagStyle, Habit::Numbered
 }
 
 impl IntoResponse for InputError {

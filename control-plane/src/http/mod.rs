@@ -11,6 +11,7 @@ mod docs;
 pub(crate) mod fields;
 pub(crate) mod moment;
 mod pace;
+pub(crate) mod part;
 pub(crate) mod path;
 pub(crate) mod query;
 mod rim;
@@ -24,7 +25,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::error::Envelope;
-use crate::{access_groups, credentials as named_credentials, health, keys, models, spend, teams, users};
+use crate::{
+    access_groups, budgets, credentials as named_credentials, customers, health, keys, models, spend, tags, teams,
+    users,
+};
 
 /// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` from one address.
 pub(crate) fn admin_router(app: App, calls_per_second: Option<NonZeroU32>) -> Router {
@@ -45,6 +49,9 @@ fn documented() -> (Router<App>, OpenApi) {
         .merge(models::http::router())
         .merge(named_credentials::http::router())
         .merge(access_groups::http::router())
+        .merge(budgets::http::router())
+        .merge(customers::http::router())
+        .merge(tags::http::router())
         .merge(spend::http::router())
         .merge(health::http::router())
         .split_for_parts()

@@ -110,6 +110,15 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
     ] {
         refuse_if(said, name)?;
     }
+    // Whoever holds a key that ends lets it end no later.
+    let is_prolonged = match (&patch.duration, key.expires_at) {
+        (Patch::Keep, _) | (_, None) => false,
+        (Patch::Clear, Some(_)) => true,
+        (Patch::To(text), Some(end)) => {
+            super::patch::expiry(text, time::OffsetDateTime::now_utc())?.is_none_or(|new| new > end)
+        }
+    };
+    refuse_if(is_prolonged, "a later end of a key")?;
     if let Patch::To(metadata) = &patch.metadata {
         check_metadata(metadata, Some(&key.metadata))?;
     }

@@ -11,6 +11,7 @@ mod making;
 pub(crate) mod publish;
 mod row;
 mod store;
+mod tagging;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -27,6 +28,7 @@ use crate::vault::{OpenError, Vault};
 
 pub(crate) use error::ModelError;
 pub(crate) use store::{NewDeployment, delete, place_in_file, put_from_file};
+pub(crate) use tagging::{TagModelError, tag};
 
 /// One place that serves a model, as stored. No Debug: params may hold what should have been a secret.
 #[derive(Clone)]
@@ -77,6 +79,18 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
 /// Every deployment, as [`all`] gives them; those that the API owns are locked until the transaction ends.
 pub(crate) async fn all_locked(db: &mut PgConnection) -> sqlx::Result<Vec<Deployment>> {
     store::all_locked(db).await
+}
+
+/// Whether clients know a model by this name: a deployment's, one with a `*` that covers it, or an alias of a group.
+pub(crate) async fn is_known(db: &mut PgConnection, name: &str) -> sqlx::Result<bool> {
+    let covers = |known: &str| match known.split_once('*') {
+        Some((start, end)) => name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end),
+        None => known == name,
+    };
+    if store::all(db).await?.iter().any(|row| covers(&row.public_name())) {
+        return Ok(true);
+    }
+    store::is_group_alias(db, name).await
 }
 
 /// Puts a changed deployment in place of what the API owned before, as a part of a change.

@@ -53,6 +53,16 @@ pub(super) async fn all_locked(db: &mut PgConnection) -> sqlx::Result<Vec<Deploy
     all(db).await
 }
 
+/// Whether the router's settings have an alias of this name.
+pub(super) async fn is_group_alias(db: &mut PgConnection, name: &str) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (select 1 from settings
+               where section = 'router_settings' and value -> 'model_group_alias' ? $1) as "found!""#,
+        name,
+    );
+    found.fetch_one(db).await
+}
+
 /// Adds a deployment that the API owns. One with its id is a violation of `deployments_pkey`.
 pub(super) async fn insert(db: &mut PgConnection, new: &Deployment) -> sqlx::Result<()> {
     sqlx::query!(

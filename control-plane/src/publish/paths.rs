@@ -1,12 +1,15 @@
 //! Which admin paths a data plane forwards to the control plane, so that clients need one address.
 
 /// As Welcome lists them: a trailing `*` stands for any end. Everything here is served by the admin router.
-pub(super) const FORWARDED: [&str; 22] = [
+pub(super) const FORWARDED: [&str; 26] = [
     "/",
     "/access_group/*",
     "/audit*",
+    "/budget/*",
     "/credentials",
     "/credentials/*",
+    "/customer/*",
+    "/end_user/*",
     "/fleet",
     "/fleet/*",
     "/global/*",
@@ -17,6 +20,7 @@ pub(super) const FORWARDED: [&str; 22] = [
     "/spend/*",
     "/swagger-ui",
     "/swagger-ui/*",
+    "/tag/*",
     "/team/*",
     "/user/*",
     "/v1/model/*",

@@ -46,27 +46,20 @@ impl Teller {
         Listening { news: self.news.subscribe(), has_all: false }
     }
 
-    /// Reads what changed since the last look. The first look only notes the place.
+    /// Reads what changed since the last look. The first one tells nothing: no session has begun, and each begins with
+    /// everything. It notes what there is, since a long transaction elsewhere would show it again.
     pub(super) async fn look(&self, db: &PgPool) -> sqlx::Result<()> {
         let mut known = self.known.lock().await;
         let mut db = db.acquire().await?;
         let cursor = told::cursor(&mut db).await?;
-        let Some(last) = known.take() else {
-            *known = Some(Known { cursor, versions: HashMap::new() });
-            return Ok(());
-        };
-        let changed = match told::since(&mut db, &last.cursor).await {
-            Ok(changed) => changed,
-            Err(error) => {
-                *known = Some(last);
-                return Err(error);
-            }
-        };
+        let from = known.as_ref().map_or(&cursor, |known| &known.cursor);
+        let changed = told::since(&mut db, from).await?;
         let name = |total: &pb::Total| (total.kind, total.id.clone(), total.scope.clone());
-        let versions = changed.iter().map(|total| (name(total), total.version)).collect();
+        let versions: HashMap<Name, u64> = changed.iter().map(|total| (name(total), total.version)).collect();
+        let last = known.replace(Known { cursor, versions });
+        let Some(last) = last else { return Ok(()) };
         let is_news = |total: &pb::Total| last.versions.get(&name(total)) != Some(&total.version);
         let totals: Vec<pb::Total> = changed.into_iter().filter(is_news).collect();
-        *known = Some(Known { cursor, versions });
         for part in totals.chunks(IN_A_MESSAGE) {
             // Nobody is connected: whoever comes reads everything.
             drop(self.news.send(Arc::new(pb::Totals { totals: part.to_vec() })));

@@ -24,6 +24,10 @@ pub(crate) enum Owner {
     Key,
     Team,
     User,
+    /// A client's own customer: LiteLLM's end user.
+    Customer,
+    /// Known by its name.
+    Tag,
     /// Everybody together: the one with the id [`PROXY`].
     Proxy,
 }
@@ -35,6 +39,8 @@ impl Owner {
             Self::Key => "key",
             Self::Team => "team",
             Self::User => "user",
+            Self::Customer => "customer",
+            Self::Tag => "tag",
             Self::Proxy => "proxy",
         }
     }

@@ -324,7 +324,7 @@ pub static BEHAVIOURS: &[Behaviour] = &[
          goes, up to a part more); one that loses the control plane keeps the part it had",
     ),
     later(
-        "Rate limits of team members, customers, organizations, tags, and of models per key and team",
+        "Rate limits of team members and organizations, and of models per key and team",
         "",
         "will be kept as those of keys are",
     ),
@@ -333,10 +333,26 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "500, and one key's list leaks to others",
         "will be 401 with the documented message, and lists stay apart",
     ),
-    later(
+    differs(
         "Blocked customers",
-        "enforced only with a callback, unblocked only in memory",
-        "will be enforced always, and unblocked in the database",
+        "enforced only with a callback and only where the body names them, unblocked only in memory",
+        "enforced always, and unblocked in the database; `blocked_user_list` has no effect yet",
+    ),
+    differs(
+        "A budget that several customers or tags are linked to",
+        "its window is the budget's own; a change reaches owners as their caches end",
+        "each owner has a window and an account of their own under it; all follow at the revision of the change",
+    ),
+    differs(
+        "Deleting a customer",
+        "forgets what was spent",
+        "keeps it: who is made again goes on where they were, so that deleting empties no budget",
+    ),
+    differs(
+        "Models of a tag",
+        "`/tag/new` and `/tag/update` write the tag into any deployment",
+        "into those that the API owns; one in config.yaml is a 400. Deployments never lose a tag by `/tag/…`: without one they would \
+         serve calls that they did not serve before",
     ),
     later("`hide_secrets`", "replaces with `[REDACTED]`", "will do the same"),
     later("`LiteLLMRoutes.<group>` in lists of routes", "not expanded everywhere", "will expand everywhere"),

@@ -185,6 +185,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_holder_ends_a_key_earlier_and_not_later() {
+        let world = World::new().await;
+        let own = world.user("u1", "internal_user").await;
+        let key = world.post_as(&own, "/key/generate", json!({"duration": "2d"})).await.ok()["key"].clone();
+        for duration in [json!("-1"), json!("3d"), json!(null)] {
+            world.post_as(&own, "/key/update", json!({"key": key, "duration": duration})).await.refused(403);
+        }
+        world.post_as(&own, "/key/update", json!({"key": key, "duration": "1d"})).await.ok();
+        world.post("/key/update", json!({"key": key, "duration": "30d"})).await.ok();
+    }
+
+    #[tokio::test]
     async fn a_holder_lowers_a_limit_and_neither_raises_nor_clears_it() {
         let world = World::new().await;
         let key = world.user("u1", "internal_user").await;

@@ -145,6 +145,50 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         ],
         "of models that were added through the API; one that stands in config.yaml alone is refused instead of passed over; without spend and budget",
     ),
+    differs(
+        "Budgets",
+        &[
+            "POST /budget/new",
+            "POST /budget/update",
+            "POST /budget/info",
+            "GET /budget/list",
+            "GET /budget/settings",
+            "POST /budget/delete",
+        ],
+        "of customers and tags, who follow at the revision of the change; windows end by the calendar, and `budget_reset_at` of a \
+         request is not looked at; `tpd_limit`, `soft_budget` and `allowed_models` are kept and shown; lists have parts of 10,000 \
+         (`page`, `page_size`); deleting an unknown one is a 404",
+    ),
+    differs(
+        "Customers",
+        &[
+            "POST /customer/new",
+            "POST /customer/update",
+            "GET /customer/info",
+            "GET /customer/list",
+            "POST /customer/delete",
+            "POST /customer/block",
+            "POST /customer/unblock",
+            "POST /end_user/new",
+            "POST /end_user/update",
+            "GET /end_user/info",
+            "GET /end_user/list",
+            "POST /end_user/delete",
+            "POST /end_user/block",
+            "POST /end_user/unblock",
+            "POST /user/block",
+            "POST /user/unblock",
+        ],
+        "one whom only spend knows can still be made; `budget_id` beside limits is a 422; what was spent stays known when one is \
+         deleted; `allowed_model_region`, `default_model` and `object_permission` are kept and shown, and have no effect yet; up to 10,000 \
+         at once, lists in parts of as many",
+    ),
+    differs(
+        "Tags",
+        &["POST /tag/new", "POST /tag/update", "POST /tag/info", "GET /tag/list", "POST /tag/delete"],
+        "errors have their own status, and LiteLLM's text; models are those that were added through the API, others a 400, and lose \
+         a tag only by `/model/update`; who is no admin sees the names of their own tags, without budget and spend",
+    ),
     works("Spend of calls", &["GET /spend/logs"]),
     works("Probes", &["GET /health/liveliness", "GET /health/liveness"]),
     differs(
@@ -170,39 +214,13 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         &[
             "GET /user/daily/activity",
             "GET /user/filter/ui",
-            "POST /user/block",
-            "POST /user/unblock",
             "POST /user/password/change",
             "GET /user/spend/report",
             "… /invitation",
         ],
     ),
-    later(
-        "Customers",
-        &[
-            "POST /customer/new",
-            "POST /customer/update",
-            "GET /customer/info",
-            "GET /customer/list",
-            "POST /customer/delete",
-            "POST /customer/block",
-            "POST /customer/unblock",
-            "GET /customer/daily/activity",
-            "… /end_user",
-        ],
-    ),
-    later(
-        "Budgets",
-        &[
-            "POST /budget/new",
-            "POST /budget/update",
-            "POST /budget/info",
-            "GET /budget/list",
-            "GET /budget/settings",
-            "POST /budget/delete",
-            "GET /provider/budgets",
-        ],
-    ),
+    later("More on customers", &["GET /customer/daily/activity", "GET /end_user/daily/activity"]),
+    later("More on budgets", &["GET /provider/budgets"]),
     later(
         "Organizations",
         &[
@@ -228,17 +246,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         "More on access groups",
         &["… /access_group/{group}/budget", "… /v1/access_group", "… /v1/unified_access_group"],
     ),
-    later(
-        "Tags",
-        &[
-            "POST /tag/new",
-            "POST /tag/update",
-            "POST /tag/info",
-            "GET /tag/list",
-            "POST /tag/delete",
-            "GET /tag/daily/activity",
-        ],
-    ),
+    later("More on tags", &["GET /tag/daily/activity"]),
     later(
         "More on credentials",
         &["POST /credentials/migrate-encryption", "POST /credentials/migrate-encryption/check"],
