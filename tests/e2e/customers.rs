@@ -85,7 +85,7 @@ async fn tags_have_budgets_that_many_other_tags_do_not_hide() -> anyhow::Result<
     client.post(PATH, &call(&json!({}))).await?.ok()?;
 
     let of_key = planes.at(0, &planes.new_key(json!({ "tags": ["batch"] })).await?);
-    let crowd: Vec<String> = (0..300).map(|number| format!("tag-{number}")).collect();
+    let crowd: Vec<String> = (0..200).map(|number| format!("tag-{number}")).collect();
     let crowded = call(&json!({ "metadata": { "tags": crowd } }));
     ensure!(until_refused(&of_key, &crowded, 422, "Tag=batch").await? == 0);
     planes.end()
