@@ -313,7 +313,7 @@ pub static BEHAVIOURS: &[Behaviour] = &[
     ),
     // Limits and guards.
     differs(
-        "Rate limits of keys, users and teams",
+        "Rate limits of keys, users, teams, customers and tags, and of models per key and team",
         "fixed minutes that begin with the first call; under usage-based routing a limit of N admits N-1; `retry-after` is always 60",
         "no minute, wherever it begins, has more than the limit; N admits N; `retry-after` is how long it takes",
     ),
@@ -324,7 +324,7 @@ pub static BEHAVIOURS: &[Behaviour] = &[
          goes, up to a part more); one that loses the control plane keeps the part it had",
     ),
     later(
-        "Rate limits of team members and organizations, and of models per key and team",
+        "Limits and budgets of team members and organizations",
         "",
         "will be kept as those of keys are",
     ),
