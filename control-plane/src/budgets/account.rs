@@ -22,7 +22,8 @@ pub(super) async fn keep_all(
 ) -> sqlx::Result<()> {
     // In the order in which intake locks them, so that neither waits for the other in a circle.
     sqlx::query!(
-        "select version from spend_totals where kind = $1 and owner_id = any($2) order by owner_id, scope for update",
+        "select version from spend_totals where kind = $1 and owner_id = any($2)
+         order by scope = '', owner_id collate \"C\", scope collate \"C\" for update",
         owner.kind(),
         ids,
     )
@@ -52,12 +53,14 @@ pub(super) async fn keep_all(
     }
     let calendar = calendar(db).await?;
     let now = OffsetDateTime::now_utc();
+    // An account that was closed and is opened again begins with a version beyond that which data planes know: each version costs
+    // a transaction.
     for budget in budgets {
         let ends_at = budget.window.as_deref().and_then(|window| calendar.next_end(window, now));
         sqlx::query!(
             "insert into spend_totals as known (kind, owner_id, scope, model, budgeted, budget_window, window_ends_at,
                  version, told_in)
-             select $1, owner_id, $3, $4, true, $5, $6, 1, pg_current_xact_id()
+             select $1, owner_id, $3, $4, true, $5, $6, pg_current_xact_id()::text::bigint, pg_current_xact_id()
              from unnest($2::text[]) as owner (owner_id) order by owner_id
              on conflict (kind, owner_id, scope) do update set
                  budgeted = true, budget_window = excluded.budget_window,
@@ -147,7 +150,8 @@ pub(crate) async fn due(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<D
     sqlx::query_as!(
         Due,
         r#"select kind, owner_id, scope, coalesce(budget_window, '') as "window!" from spend_totals
-           where window_ends_at <= now() order by kind, owner_id, scope limit $1 for update"#,
+           where window_ends_at <= now()
+           order by scope = '', kind collate "C", owner_id collate "C", scope collate "C" limit $1 for update"#,
         limit,
     )
     .fetch_all(db)

@@ -71,12 +71,13 @@ pub(crate) async fn of_owners(db: &mut PgConnection, kinds: &[&str], ids: &[&str
     Ok(rows.fetch_all(db).await?.into_iter().map(Told::from).collect())
 }
 
-/// All accounts of which there is something to tell: without them, nothing was spent and no window ends.
+/// All accounts of which there is something to tell: without them, nothing was ever spent and no window ends. One that was set
+/// back to nothing is told, since a data plane may know it otherwise.
 pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<pb::Total>> {
     let rows = sqlx::query_as!(
         Row,
         "select kind, owner_id, scope, model, cost_nano_usd, version, window_ends_at from spend_totals
-         where budgeted and (cost_nano_usd <> 0 or window_ends_at is not null)",
+         where budgeted and (cost_nano_usd <> 0 or total_nano_usd <> 0 or window_ends_at is not null)",
     );
     rows.fetch(db).map_ok(|row| Told::from(row).total)
 }

@@ -170,7 +170,7 @@ async fn add_to_accounts(db: &mut PgConnection, totals: &Totals) -> sqlx::Result
              group by t.kind, t.owner_id, t.scope
          ), locked as (
              select t.kind, t.owner_id, t.scope, sums.cost from spend_totals t join sums using (kind, owner_id, scope)
-             order by t.kind, t.owner_id, t.scope for update of t
+             order by t.kind collate \"C\", t.owner_id collate \"C\", t.scope collate \"C\" for update of t
          )
          update spend_totals t set
              cost_nano_usd = t.cost_nano_usd + locked.cost, total_nano_usd = t.total_nano_usd + locked.cost,

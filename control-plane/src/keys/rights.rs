@@ -3,7 +3,7 @@
 use proto::NanoUsd;
 use serde_json::{Map, Value};
 
-use super::fields::RESERVED_METADATA;
+use super::fields::{LIMITING_METADATA, RESERVED_METADATA};
 use super::mint::NewKey;
 use super::patch::KeyPatch;
 use super::{Key, KeyError};
@@ -48,6 +48,15 @@ pub(super) fn narrow(new: &mut NewKey, actor: &Actor) -> Result<(), KeyError> {
             said.is_some_and(|said| has_members(&said) && said != *most),
             &format!("another {name} than their own"),
         )?;
+    }
+    for name in LIMITING_METADATA {
+        let Some(most) = own.metadata.get(*name) else { continue };
+        let said = [new.in_metadata.get(*name), new.metadata.get(*name)].into_iter().flatten();
+        refuse_if(
+            said.into_iter().any(|said| said != most && !said.is_null()),
+            &format!("another {name} than their own"),
+        )?;
+        new.in_metadata.insert((*name).to_owned(), most.clone());
     }
     if new.models.is_empty() {
         new.models.clone_from(&own.models);
@@ -119,6 +128,16 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
         }
     };
     refuse_if(is_prolonged, "a later end of a key")?;
+    for name in LIMITING_METADATA {
+        let Some(most) = key.metadata.get(*name) else { continue };
+        let is_said = patch.in_metadata.get(*name).is_some_and(|said| said != most && !said.is_null());
+        let is_replaced = match &patch.metadata {
+            Patch::Keep => false,
+            Patch::Clear => true,
+            Patch::To(metadata) => metadata.get(*name) != Some(most),
+        };
+        refuse_if(is_said || is_replaced, name)?;
+    }
     if let Patch::To(metadata) = &patch.metadata {
         check_metadata(metadata, Some(&key.metadata))?;
     }

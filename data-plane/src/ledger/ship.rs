@@ -415,10 +415,8 @@ impl Shipper {
                 && tail.open == 0
         };
         let ids: Vec<u64> = self.tails.iter().filter(|(_, tail)| done(tail)).map(|(id, _)| *id).collect();
-        if !ids.is_empty() && self.spent.has_news() {
-            // What these segments held is known from the totals alone from now on.
-            self.remember();
-        }
+        // What these segments held is known from the totals alone from now on.
+        let is_kept = ids.is_empty() || !self.spent.has_news() || self.remember();
         for id in ids {
             let Some(tail) = self.tails.remove(&id) else { continue };
             self.ledger.forget(&tail.segment);
@@ -427,14 +425,20 @@ impl Shipper {
                 tracing::warn!(file = %tail.segment.path().display(), %error, "a delivered segment could not be removed");
             }
         }
+        if !is_kept {
+            // On a full disk there is room only now.
+            self.remember();
+        }
     }
 
     /// Writes what is spent of budgets, and up to where the spool has been counted into it.
-    fn remember(&self) {
+    fn remember(&self) -> bool {
         let tails = self.tails.values().map(|tail| (tail.segment.name(), tail.acknowledged));
-        if let Err(error) = self.spent.save(tails) {
+        let saved = self.spent.save(tails);
+        if let Err(error) = &saved {
             tracing::error!(%error, "what is spent of budgets could not be written: a start without the control plane would lack it");
         }
+        saved.is_ok()
     }
 
     fn is_drained(&self) -> bool {

@@ -163,6 +163,8 @@ pub(crate) struct Account {
     ended_at_ms: i64,
     /// Spent through this data plane in the window, and not among what is booked.
     unbooked: i64,
+    /// Spent through an earlier process, which could not deliver it.
+    owed: i64,
     /// The same, of windows that are over: it is booked later, and concerns nobody.
     overdue: i64,
     /// Booked as ours without having been counted here.
@@ -235,7 +237,7 @@ impl Account {
         let part = |booked: i64, ours: i64| {
             let left = most.saturating_sub(booked);
             let part = if left > 0 { left / i64::from(terms.planes.get()) } else { left };
-            part.saturating_sub(self.unbooked).saturating_sub(ours).saturating_sub(self.reserved)
+            part.saturating_sub(self.undelivered()).saturating_sub(ours).saturating_sub(self.reserved)
         };
         let before = self.before.filter(|before| terms.planes.get() > 1 && terms.now_ms < before.until_ms);
         let left = part(self.booked, 0);
@@ -244,7 +246,7 @@ impl Account {
 
     fn spent(&self, most: i64) -> Spent {
         Spent {
-            spent_nano_usd: self.booked.saturating_add(self.unbooked),
+            spent_nano_usd: self.booked.saturating_add(self.undelivered()),
             reserved_nano_usd: self.reserved,
             most_nano_usd: most,
         }
@@ -281,7 +283,12 @@ impl Account {
 
     /// Notes what an earlier process spent and could not deliver.
     pub(crate) fn owe(&mut self, cost: i64) {
-        self.unbooked = self.unbooked.saturating_add(cost);
+        self.owed = self.owed.saturating_add(cost);
+    }
+
+    /// What is spent and not booked, whoever spent it.
+    fn undelivered(&self) -> i64 {
+        self.unbooked.saturating_add(self.owed)
     }
 
     /// Takes in what the control plane says: so much is booked, and so much of it is what we sent.
@@ -299,9 +306,15 @@ impl Account {
         ours += self.receipts.iter().filter(|receipt| included(receipt)).map(|receipt| receipt.ours).sum::<i64>();
         self.receipts.retain(|receipt| !included(receipt));
         // A budget that is younger than the call is booked without having been counted here.
-        self.uncounted = self.uncounted.saturating_add(ours.saturating_sub(self.unbooked).max(0));
-        self.unbooked = self.unbooked.saturating_sub(ours).max(0);
+        self.uncounted = self.uncounted.saturating_add(ours.saturating_sub(self.undelivered()).max(0));
+        let owed = self.owed.min(ours);
+        self.owed -= owed;
+        self.unbooked = self.unbooked.saturating_sub(ours - owed).max(0);
         if total.version > self.version {
+            if self.version == 0 {
+                // Whatever was owed when nobody had told of a budget: its receipts did not come here.
+                self.owed = 0;
+            }
             // What the control plane booked just before it ended the window comes after we did.
             let is_over = total.window_ends_at_ms != 0 && total.window_ends_at_ms <= self.ended_at_ms;
             let (booked, ends_at_ms) = if is_over { (0, 0) } else { (total.spent_nano_usd, total.window_ends_at_ms) };
@@ -318,6 +331,7 @@ impl Account {
         other.receipts.iter().for_each(|receipt| self.note(*receipt));
         let unbooked = self.unbooked.saturating_sub(other.uncounted).max(0);
         self.unbooked = unbooked.saturating_add(other.unbooked);
+        self.owed = self.owed.saturating_add(other.owed);
         self.overdue = self.overdue.saturating_add(other.overdue);
     }
 
@@ -334,15 +348,16 @@ impl Account {
         if self.ends_at_ms != 0 && now_ms >= self.ends_at_ms {
             self.ended_at_ms = std::mem::take(&mut self.ends_at_ms);
             (self.booked, self.before) = (0, None);
+            let undelivered = std::mem::take(&mut self.unbooked).saturating_add(std::mem::take(&mut self.owed));
             // What there are receipts for is booked already, and will not be told again.
             let told: i64 = self.receipts.drain(..).map(|receipt| receipt.ours).sum();
-            self.overdue = self.overdue.saturating_add(std::mem::take(&mut self.unbooked).saturating_sub(told).max(0));
+            self.overdue = self.overdue.saturating_add(undelivered.saturating_sub(told).max(0));
         }
     }
 
     /// What a restart has to know of it: nothing where nothing was heard and nothing is spent.
     pub(crate) fn kept(&self) -> Option<pb::Total> {
-        let is_known = self.version > 0 || self.unbooked > 0 || self.overdue > 0;
+        let is_known = self.version > 0 || self.undelivered() > 0 || self.overdue > 0;
         // What was acknowledged is not in the spool any more: the newest that was heard counts.
         let newest = self.receipts.last().filter(|receipt| receipt.version > self.version);
         let (booked, version) = newest.map_or((self.booked, self.version), |receipt| (receipt.booked, receipt.version));
@@ -396,7 +411,7 @@ mod tests {
         assert_eq!(refused, Err(Spent { spent_nano_usd: 60, reserved_nano_usd: 40, most_nano_usd: 100 }));
         // Booked by the control plane: nothing changes but who counts it.
         hear(&mut account, &booked(60, 2, 20));
-        assert_eq!((account.booked, account.unbooked), (60, 0));
+        assert_eq!((account.booked, account.undelivered()), (60, 0));
         hear(&mut account, &booked(40, 1, 0));
         assert_eq!(account.booked, 60, "older news are none");
     }
@@ -438,10 +453,10 @@ mod tests {
         // A receipt says that it is booked. It is no reason to spend half of the rest: the other may do so at this moment.
         account.is_booked(&booked(75, 2, 30), News::Receipt, two, 1_000);
         assert!(account.admit(100, 1, at(1_000)).is_err());
-        assert_eq!((account.kept().unwrap().spent_nano_usd, account.unbooked), (75, 30));
+        assert_eq!((account.kept().unwrap().spent_nano_usd, account.undelivered()), (75, 30));
         // A round says it to both, and half of the rest is ours as soon as the other has heard it too.
         account.is_booked(&booked(80, 3, 0), News::Round, two, 2_000);
-        assert_eq!(account.unbooked, 0);
+        assert_eq!(account.undelivered(), 0);
         assert!(account.admit(100, 1, at(2_400)).is_err());
         assert_eq!(account.admit(100, 10, at(2_500)), Ok(10));
         assert!(account.admit(100, 11, Terms { large: Large::Refused, ..at(2_500) }).is_err());
@@ -452,7 +467,7 @@ mod tests {
         account.owe(7);
         account.is_booked(&booked(107, 5, 0), News::Round, two, 4_000);
         account.is_booked(&booked(107, 5, 7), News::Receipt, two, 4_000);
-        assert_eq!((account.booked, account.unbooked), (107, 0));
+        assert_eq!((account.booked, account.undelivered()), (107, 0));
     }
 
     #[test]
@@ -464,10 +479,14 @@ mod tests {
         assert_eq!(account.admit(100, 60, Terms { now_ms: 2_000, ..terms() }), Ok(60));
         account.owe(60);
         hear(&mut account, &pb::Total { window_ends_at_ms: 2_000, ..booked(95, 2, 5) });
-        assert_eq!((account.booked, account.unbooked, account.overdue), (0, 60, 5), "booked before the window ended");
+        assert_eq!(
+            (account.booked, account.undelivered(), account.overdue),
+            (0, 60, 5),
+            "booked before the window ended"
+        );
         // The last window's spend is booked now; it is not this window's.
         hear(&mut account, &pb::Total { window_ends_at_ms: 3_000, ..booked(5, 3, 5) });
-        assert_eq!((account.booked, account.unbooked, account.overdue), (5, 60, 0));
+        assert_eq!((account.booked, account.undelivered(), account.overdue), (5, 60, 0));
     }
 
     #[test]
@@ -488,6 +507,20 @@ mod tests {
         assert_eq!(scopes("openai/gpt-4o"), ["", "openai/gpt-4o"]);
         assert_eq!(scopes("azure/gpt-4o"), ["", "gpt-4o"]);
         assert_eq!(scopes("claude"), [""]);
+    }
+
+    #[test]
+    fn what_an_earlier_process_owed_is_forgotten_when_a_budget_comes_that_nobody_had_told_of() {
+        let mut account = Account::new("");
+        account.owe(50);
+        account.reserve(0);
+        account.spend(0, 7);
+        hear(&mut account, &booked(50, 9, 0));
+        assert_eq!(
+            (account.booked, account.undelivered()),
+            (50, 7),
+            "it was booked long ago, when there was no budget"
+        );
     }
 
     proptest! {
@@ -516,7 +549,7 @@ mod tests {
                     }
                 }
                 prop_assert!(all + under_way.iter().sum::<i64>() <= most);
-                prop_assert_eq!(account.booked + account.unbooked, all);
+                prop_assert_eq!(account.booked + account.undelivered(), all);
             }
         }
     }

@@ -117,7 +117,7 @@ impl Counts {
             requests.add(now, 1);
         }
         self.at_once += 1;
-        for stake in money {
+        for stake in money.iter().filter(|stake| stake.most.is_some()) {
             self.accounts.get_mut(stake.place).into_iter().for_each(|account| account.reserve(stake.reserved));
         }
         let tokens = tokens?;
@@ -151,7 +151,7 @@ impl Counts {
     /// A call ends that took its place, and used so many tokens.
     pub(super) fn give_back(&mut self, reserved: Option<Reserved>, money: &Money, used: u64, now: Second) {
         self.at_once = self.at_once.saturating_sub(1);
-        for stake in money {
+        for stake in money.iter().filter(|stake| stake.most.is_some()) {
             self.accounts.get_mut(stake.place).into_iter().for_each(|account| account.release(stake.reserved));
         }
         if let Some(Reserved { tokens, at }) = reserved {

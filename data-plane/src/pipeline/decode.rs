@@ -249,23 +249,22 @@ fn tags(headers: &HeaderMap, request: &Request, caller: &Caller) -> Vec<String> 
     {
         tags.extend(header.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
     }
-    // However many the client sends, those that its key and team have stay: they have budgets.
-    let own = match &caller.identity {
-        Identity::Key { key, .. } => key.tags().iter().count(),
-        Identity::Master { .. } => 0,
+    // However many the client or the key's holder says, those of the key and of its team stay: they have budgets.
+    let of_key = |key: &crate::snapshot::Key| key.tags().iter().map(str::to_owned).collect();
+    let of_key: Vec<String> = match &caller.identity {
+        Identity::Key { key, .. } => of_key(key),
+        Identity::Master { .. } => Vec::new(),
     };
-    let own = own + caller.team.as_ref().map_or(0, |(_, team)| team.tags.len());
-    tags.truncate(NOTED_TAGS.saturating_sub(own));
-    if let Identity::Key { key, .. } = &caller.identity {
-        tags.extend(key.tags().iter().map(str::to_owned));
-    }
-    if let Some((_, team)) = &caller.team {
-        tags.extend(team.tags.iter().map(ToString::to_string));
-    }
+    let of_team: Vec<String> =
+        caller.team.iter().flat_map(|(_, team)| team.tags.iter().map(ToString::to_string)).collect();
+    let room = NOTED_TAGS.saturating_sub(of_team.len());
+    tags.truncate(room.saturating_sub(of_key.len()));
+    tags.extend(of_key);
+    tags.truncate(room);
+    tags.extend(of_team);
     if tags.len() > 1 {
         let mut seen = std::collections::HashSet::new();
         tags.retain(|tag| seen.insert(tag.clone()));
     }
-    tags.truncate(NOTED_TAGS);
     tags.into_iter().map(noted).collect()
 }

@@ -323,11 +323,7 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "each data plane admits its part, one at least, so that together they keep the limit (while a data plane comes or \
          goes, up to a part more); one that loses the control plane keeps the part it had",
     ),
-    later(
-        "Limits and budgets of team members and organizations",
-        "",
-        "will be kept as those of keys are",
-    ),
+    later("Limits and budgets of team members and organizations", "", "will be kept as those of keys are"),
     later(
         "`enforced_params`",
         "500, and one key's list leaks to others",

@@ -185,6 +185,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_holder_keeps_the_limits_of_models_that_the_key_has() {
+        let world = World::new().await;
+        let own = world.user("u1", "internal_user").await;
+        let limit = json!({"m": 1});
+        world.post("/key/update", json!({"key": own, "model_rpm_limit": limit})).await.ok();
+        for change in [
+            json!({"model_rpm_limit": {"m": 2}}),
+            json!({"metadata": {}}),
+            json!({"metadata": {"model_rpm_limit": {}}}),
+        ] {
+            let mut body = change;
+            body["key"] = json!(own);
+            world.post_as(&own, "/key/update", body).await.refused(403);
+        }
+        let kept = json!({"key": own, "metadata": {"note": 1, "model_rpm_limit": limit}});
+        world.post_as(&own, "/key/update", kept).await.ok();
+        world.post_as(&own, "/key/generate", json!({"model_rpm_limit": {"m": 2}})).await.refused(403);
+        let made = world.post_as(&own, "/key/generate", json!({})).await.ok();
+        assert_eq!(made["metadata"]["model_rpm_limit"], limit);
+    }
+
+    #[tokio::test]
     async fn a_holder_ends_a_key_earlier_and_not_later() {
         let world = World::new().await;
         let own = world.user("u1", "internal_user").await;
