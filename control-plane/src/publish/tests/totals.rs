@@ -11,11 +11,13 @@ use crate::publish::feed::Kind;
 use crate::spend::Owner;
 
 async fn has_budget(world: &World, team_id: &str, spent: i64) {
-    let mut db = world.db.acquire().await.unwrap();
+    // At once: a look in between would tell of a budget of which nothing is spent.
+    let mut db = world.db.begin().await.unwrap();
     let most = Some(proto::NanoUsd::from_nanos(100));
     let budgets: Vec<Budget> = Budget::of_all(most, None).into_iter().collect();
     budgets::keep(&mut db, Owner::Team, team_id, &budgets).await.unwrap();
     budgets::set_spent(&mut db, Owner::Team, team_id, spent).await.unwrap();
+    db.commit().await.unwrap();
 }
 
 fn told(message: Down) -> Vec<(String, i64)> {
