@@ -106,6 +106,8 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
                 keys = snapshot.keys.len(),
                 "serving from the disk copy of the snapshot"
             );
+            // After what was spooled under their old values is known.
+            spent.follow_all(snapshot.keys.iter());
             gateway.snapshots.swap(*snapshot);
             None
         }

@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::budget::{Account, Counted, Quote, Spent, Terms, counting};
+use super::account::{Account, Spent, Terms};
+use super::budget::{Counted, Quote, counting};
 use super::local::{Ask, Demand};
 use super::window::{Second, Window};
 use super::{Ceilings, Kind, Reached};

@@ -15,8 +15,10 @@ use foldhash::fast::RandomState;
 use proto::v1 as pb;
 use smallvec::SmallVec;
 
-use super::budget::{Budgets, Large, News, Quote, Terms};
+use super::account::{Large, News, Terms};
+use super::budget::{Budgets, Quote};
 use super::counts::{Counts, Money, Reserved};
+use super::taken::{Part, Shown, Taken};
 use super::window::Second;
 use super::{Allowance, Ceilings, Exceeded, Obstacle, Owner};
 
@@ -49,7 +51,7 @@ pub(crate) struct Counters {
 }
 
 #[derive(Debug)]
-struct Counter {
+pub(super) struct Counter {
     counts: Mutex<Counts>,
     /// Owners that it counts for: more than one where one took another's place.
     names: AtomicUsize,
@@ -95,30 +97,6 @@ pub(crate) struct Ask<'a> {
     pub(crate) large: Large,
     pub(crate) now_ms: i64,
     pub(crate) clock: fn() -> Second,
-}
-
-/// What a call took, of all of its owners. Gives its place back when dropped, and its reservation for what was used.
-pub(crate) struct Taken {
-    parts: SmallVec<[Part; 3]>,
-    planes: NonZeroU32,
-    used: u64,
-    clock: fn() -> Second,
-}
-
-struct Part {
-    counter: Arc<Counter>,
-    /// None where tokens have no limit.
-    reserved: Option<Reserved>,
-    money: Money,
-    shown: Shown,
-}
-
-/// The limits of one owner, and what the call left of them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown {
-    pub(crate) owner: Owner,
-    pub(crate) ceilings: Ceilings,
-    pub(crate) left: Ceilings,
 }
 
 impl Default for Counters {
@@ -268,47 +246,8 @@ impl Counters {
 }
 
 impl Counter {
-    fn lock(&self) -> MutexGuard<'_, Counts> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Taken {
-    /// The call, or one of its tries, used so many tokens and cost so much. To be said before it can be booked: what is
-    /// booked must be known to be ours.
-    pub(crate) fn spend(&mut self, tokens: u64, nano_usd: i64) {
-        self.used = self.used.saturating_add(tokens);
-        for part in self.parts.iter_mut().filter(|part| !part.money.is_empty()) {
-            part.counter.lock().spend(&mut part.money, nano_usd);
-        }
-    }
-
-    /// Whether it counts against any budget.
-    pub(crate) fn has_money(&self) -> bool {
-        self.parts.iter().any(|part| !part.money.is_empty())
-    }
-
-    /// The call costs so much by now: it reserves what it has not yet, if there is so much.
-    pub(crate) fn reserve_up_to(&mut self, nano_usd: i64, now_ms: i64) -> bool {
-        let planes = self.planes;
-        self.parts.iter_mut().filter(|part| !part.money.is_empty()).all(|part| {
-            let terms = Terms { planes, now_ms, edge: part.shown.owner.edge(), large: Large::Refused };
-            part.counter.lock().reserve_up_to(&mut part.money, nano_usd, terms)
-        })
-    }
-
-    /// The limits that the call was held against.
-    pub(crate) fn shown(&self) -> impl Iterator<Item = Shown> {
-        self.parts.iter().map(|part| part.shown)
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let now = (self.clock)();
-        for part in &self.parts {
-            part.counter.lock().give_back(part.reserved, &part.money, self.used, now);
-        }
     }
 }
 

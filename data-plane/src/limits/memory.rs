@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use prost::Message as _;
 use proto::v1 as pb;
 
-use super::budget::News;
+use super::account::News;
 use super::local::Counters;
 use super::{EVERYBODY, Owner};
 use crate::clock::{self, Clock};
+use crate::snapshot::Key;
 
 const MAGIC: &[u8; 8] = b"tpspent1";
 
@@ -64,10 +65,13 @@ impl Memory {
         }
     }
 
-    /// A key took another's place: what is counted for both is one from now on. Both are named by their hashes.
-    pub(crate) fn follow(&self, old: &str, new: &str) {
-        self.counters.follow(Owner::Key, old, new, Clock.now_ms());
-        self.has_news.store(true, Ordering::Relaxed);
+    /// Keys that took another's place go on with its limits and with what it spent. To be said before the first call comes
+    /// with them.
+    pub(crate) fn follow_all<'a>(&self, keys: impl Iterator<Item = &'a Arc<Key>>) {
+        for (old, new) in keys.filter_map(|key| Some((key.hash(), key.acts_as()?))) {
+            self.counters.follow(Owner::Key, &old.to_string(), &new.to_string(), Clock.now_ms());
+            self.has_news.store(true, Ordering::Relaxed);
+        }
     }
 
     fn take_in(&self, totals: &[pb::Total], news: News) {

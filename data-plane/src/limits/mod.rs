@@ -5,18 +5,21 @@
 //! by the real ones after it. Where several data planes serve, each admits its part ([`fleet`]). What is spent elsewhere the
 //! control plane tells; a restart remembers it ([`memory`]). Who the owners of a call are is [`crate::pipeline::admit`]'s business. The limits of the port itself are [`crate::door::limits`].
 
+pub(crate) mod account;
 pub(crate) mod budget;
 mod counts;
 pub(crate) mod fleet;
 pub(crate) mod local;
 pub(crate) mod memory;
+pub(crate) mod taken;
 mod window;
 
 use std::num::NonZeroU32;
 
 use proto::v1 as pb;
 
-use self::budget::{Budget, Budgets, Counted, Edge, Of, Spent};
+use self::account::{Edge, Spent};
+use self::budget::{Budget, Budgets, Counted, Of};
 
 /// What has limits of its own. The order is the one in which the first that is reached is reported (admin_api.md 4.9.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

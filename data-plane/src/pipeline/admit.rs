@@ -17,7 +17,8 @@ use super::payers;
 use super::refused::AdmitError;
 use crate::gateway::Core;
 use crate::limits::budget::Quote;
-use crate::limits::local::{Ask, Demand, Shown, Taken};
+use crate::limits::local::{Ask, Demand};
+use crate::limits::taken::{Shown, Taken};
 use crate::limits::{Kind, Obstacle, Owner};
 use crate::snapshot::{Deployment, Snapshot};
 

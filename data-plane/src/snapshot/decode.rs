@@ -14,7 +14,7 @@ use super::{
     Team, UnknownPrice, User, Version, keys,
 };
 use crate::limits::Allowance;
-use crate::limits::budget::Large;
+use crate::limits::account::Large;
 
 /// What `required_features` of a resource may name without being denied.
 pub(crate) const FEATURES: &[&str] =

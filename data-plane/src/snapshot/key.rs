@@ -33,6 +33,10 @@ impl Key {
     /// The key that the control plane describes. `standing` holds unless it is blocked.
     pub(super) fn new(hash: KeyHash, key: &pb::Key, standing: Standing) -> Self {
         let allowance = Allowance::of(key.limits.as_ref(), &key.budgets).with_models(&key.model_limits);
+        let acts_as = KeyHash::try_from(key.acts_as.as_ref()).ok();
+        // One that acts as nobody knows whom would have limits of its own.
+        let is_understood = key.acts_as.is_empty() || acts_as.is_some();
+        let standing = if is_understood { standing } else { Standing::NotUnderstood };
         let mut packing = Packing::default();
         for text in [&key.alias, &key.user_id, &key.team_id, &key.organization_id] {
             packing.text(text);
@@ -45,7 +49,7 @@ impl Key {
             hash,
             packed: packing.packed(),
             expires_at_ms: NonZeroI64::new(key.expires_at_ms),
-            acts_as: KeyHash::try_from(key.acts_as.as_ref()).ok().map(Box::new),
+            acts_as: acts_as.map(Box::new),
             only_budget: allowance.only_budget().unwrap_or(-1),
             allowance: (!allowance.is_none() && allowance.only_budget().is_none()).then(|| Box::new(allowance)),
             standing: if key.blocked { Standing::Blocked } else { standing },
@@ -98,6 +102,10 @@ impl Key {
     /// None: never.
     pub(crate) fn expires_at_ms(&self) -> Option<i64> {
         self.expires_at_ms.map(NonZeroI64::get)
+    }
+
+    pub(crate) fn hash(&self) -> KeyHash {
+        self.hash
     }
 
     /// The key that took this one's place.
@@ -178,6 +186,8 @@ pub(super) mod tests {
         let newer = KeyHash::of("sk-5");
         let replaced = pb::Key { acts_as: newer.as_bytes().to_vec().into(), ..twelve_fields(4) };
         assert_eq!(Key::new(hash, &replaced, Standing::Good).acts_as(), Some(newer));
+        let garbled = pb::Key { acts_as: vec![1, 2, 3].into(), ..twelve_fields(4) };
+        assert_eq!(Key::new(hash, &garbled, Standing::Good).standing, Standing::NotUnderstood);
 
         let bare = Key::new(hash, &pb::Key { blocked: true, ..pb::Key::default() }, Standing::Good);
         assert_eq!((bare.alias(), bare.team_id(), bare.expires_at_ms()), (None, None, None));

@@ -80,6 +80,11 @@ impl Keys {
         self.shards.get(shard_of(hash))?.get(hash).map(|Entry(key)| key)
     }
 
+    /// All of them, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.shards.iter().flat_map(|shard| shard.iter().map(|Entry(key)| key))
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.len()).sum()

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use proto::{KeyHash, v1 as pb};
 
 use crate::limits::Allowance;
-use crate::limits::budget::Large;
+use crate::limits::account::Large;
 
 pub(crate) use key::Key;
 pub(crate) use keys::Keys;

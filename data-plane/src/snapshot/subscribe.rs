@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::KeyHash;
 use proto::channel::PROTOCOLS;
 use proto::v1::{self as pb, snapshots_client::SnapshotsClient};
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use super::{Snapshot, Version};
 use crate::clock::Clock;
 use crate::control::ControlPlane;
 use crate::ledger::Unbooked;
-use crate::limits::budget::News;
+use crate::limits::account::News;
 use crate::limits::fleet::Fleet;
 use crate::limits::memory::Memory;
 use crate::telemetry::metrics;
@@ -233,6 +234,7 @@ impl Subscription {
             Err(refused) => return self.refuse(refused),
         };
         let version = whole.snapshot.version;
+        self.spent.follow_all(whole.snapshot.keys.iter());
         self.adopt(whole.snapshot);
         tracing::info!(revision = version.revision, resources = whole.resources, "a whole snapshot is in force");
         let durable = match whole.written {
@@ -260,7 +262,11 @@ impl Subscription {
             Ok(after) => after,
             Err(refused) => return Ok(Some(self.refuse(refused))),
         };
-        self.follow(&delta);
+        let changed = delta.upserts.iter().filter_map(|resource| match &resource.body {
+            Some(pb::resource::Body::Key(key)) => KeyHash::try_from(key.hash.as_ref()).ok(),
+            _ => None,
+        });
+        self.spent.follow_all(changed.filter_map(|hash| snapshot.keys.get(&hash)));
         self.adopt(snapshot);
         if delta.narrowing {
             let written = self.on_disk(move |disk| disk.append(&delta, Durability::Now)).await;
@@ -301,6 +307,7 @@ impl Subscription {
                         revision = snapshot.version.revision,
                         "serving from the disk copy that was kept back"
                     );
+                    self.spent.follow_all(snapshot.keys.iter());
                     self.cell.swap(*snapshot);
                 }
             }
@@ -323,17 +330,6 @@ impl Subscription {
         }
         self.asked_at_ms = now;
         Some(resync("the disk copy is behind".to_owned()))
-    }
-
-    /// Keys that took another's place go on with its limits and with what it spent, before the first call comes with them.
-    fn follow(&self, delta: &pb::Delta) {
-        for resource in &delta.upserts {
-            if let Some(pb::resource::Body::Key(key)) = &resource.body
-                && !key.acts_as.is_empty()
-            {
-                self.spent.follow(&hex::encode(&key.hash), &hex::encode(&key.acts_as));
-            }
-        }
     }
 
     fn adopt(&self, snapshot: Snapshot) {
