@@ -73,6 +73,7 @@ impl ProxyError {
             Self::Admit(error) => match &**error {
                 AdmitError::Limit { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", None),
                 AdmitError::NotUnderstood { .. } => auth_error(StatusCode::UNAUTHORIZED),
+                AdmitError::Away => (StatusCode::SERVICE_UNAVAILABLE, "internal_server_error", None),
                 AdmitError::Budget { status, .. } => (*status, "budget_exceeded", None),
             },
             Self::Route(RouteError::UnknownPrice { .. }) => {

@@ -16,6 +16,7 @@ use crate::ledger::{CoreLedger, Ledger};
 use crate::limits::fleet::Fleet;
 use crate::limits::local::Counters;
 use crate::limits::memory::Memory;
+use crate::limits::redis::Redis;
 use crate::pipeline::provider_headers::ProviderHeaders;
 use crate::settings::Settings;
 use crate::signal::Signal;
@@ -38,6 +39,8 @@ pub(crate) struct Gateway {
     pub(crate) ledger: Arc<Ledger>,
     /// Shared by the cores, like the limits themselves.
     pub(crate) counters: Arc<Counters>,
+    /// Where other data planes share them; none where this one counts by itself.
+    pub(crate) redis: Option<Arc<Redis>>,
     pub(crate) tls: Arc<Tls>,
     pools: Arc<Pools>,
     pub(crate) clock: Clock,
@@ -55,6 +58,7 @@ impl Gateway {
             forwarding: Arc::default(),
             ledger,
             counters: Arc::default(),
+            redis: None,
             tls: Arc::new(tls),
             pools: Arc::default(),
             clock: Clock,

@@ -45,6 +45,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use limits::redis::Redis;
 use snapshot::disk::{Boots, Loaded};
 
 pub use control::{AddressError, ControlAddress, ControlAddresses};
@@ -67,7 +68,11 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 ///
 /// `listeners` come from [`bind`], one per thread. Errors are those of the start; once serving, nothing short
 /// of shutdown ends it.
-pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    mut settings: Settings,
+    listeners: Vec<TcpListener>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let state = state::State::open(&settings.state_dir)?;
     let seal = seal::Seal::of_state(&settings.state_dir, settings.state_key_file.as_deref())
         .context("the key that seals the state directory")?;
@@ -89,9 +94,14 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
     let mut disk =
         snapshot::disk::Disk::open(state.directory.join("snapshot"), seal).context("opening the disk copy")?;
 
-    let gateway = Arc::new(gateway::Gateway::new(settings, control.clone(), Arc::clone(&ledger), tls));
+    let redis = settings.redis.take();
+    let mut gateway = gateway::Gateway::new(settings, control.clone(), Arc::clone(&ledger), tls);
+    let redis = redis.map(|target| Redis::new(target, &state.data_plane_id, Arc::clone(&gateway.counters)));
+    let (redis, teller) = redis.unzip();
+    gateway.redis.clone_from(&redis);
+    let gateway = Arc::new(gateway);
     let (spent, positions) = limits::memory::Memory::open(state.directory.join("spent"), Arc::clone(&gateway.counters));
-    let spent = Arc::new(spent);
+    let spent = Arc::new(spent.telling(redis));
     let leftovers = ledger::recover::leftovers_owed(&spool, &positions, &mut |event| spent.owe(event))
         .context("reading the spool")?;
     let (disk, boots, loaded) = tokio::task::spawn_blocking(move || {
@@ -126,6 +136,7 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
     let fleet = limits::fleet::Fleet::open(state.directory.join("fleet"), Arc::clone(&gateway.counters));
     let subscription = gateway.subscription(disk, (fleet, Arc::clone(&spent)), kept_back);
     let subscribed = tokio::spawn(subscription.run(stop_background.clone()));
+    let told = teller.map(|teller| tokio::spawn(teller.run(stop_background.clone())));
     let shipper = ledger::ship::Shipper::new(Arc::clone(&ledger), control, spent, leftovers);
     let shipped = tokio::spawn(shipper.run(calls_ended.clone(), FLUSH));
     let synced = tokio::spawn(ledger::ship::sync(ledger, calls_ended.clone()));
@@ -142,6 +153,9 @@ pub async fn run(settings: Settings, listeners: Vec<TcpListener>, shutdown: Canc
     shipped.await.context("delivering the spool")?;
     stop_background.cancel();
     subscribed.await.context("the subscription")?;
+    if let Some(told) = told {
+        told.await.context("telling Redis")?;
+    }
     drop(state);
     Ok(())
 }

@@ -25,9 +25,6 @@ fn main() -> ExitCode {
 }
 
 fn start(flags: Flags) -> anyhow::Result<()> {
-    if let Some(warning) = flags.unused() {
-        tracing::warn!("{warning}");
-    }
     let address = SocketAddr::new(flags.host(), flags.port());
     let listeners = data_plane::bind(address, flags.shared().threads())?;
     let metrics = flags.shared().metrics_port.map(|port| SocketAddr::new(flags.host(), port));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, ValueEnum};
 
 use crate::door::limits::Limits;
+use crate::limits::redis;
 
 /// `turnpike-data-plane`: serves every model call with what the control plane pushed to it.
 #[derive(Debug, Parser)]
@@ -50,9 +51,8 @@ pub struct Flags {
     #[arg(long, env = "TURNPIKE_STATE_KEY_FILE", value_name = "FILE")]
     state_key_file: Option<PathBuf>,
 
-    /// Redis for limits and caching across data planes. Accepted and kept for the release that limits across data planes: not used yet.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
-    redis_url: Option<String>,
+    #[command(flatten)]
+    redis: redis::target::RedisFlags,
 }
 
 /// Settings that the standalone binary offers too.
@@ -126,6 +126,8 @@ pub struct Settings {
     pub drain: Duration,
     pub linger: Duration,
     pub limits: Limits,
+    /// Where limits are shared; none where this data plane keeps them by itself.
+    pub(crate) redis: Option<redis::Target>,
 }
 
 /// Settings that cannot be used.
@@ -133,6 +135,8 @@ pub struct Settings {
 pub enum SettingsError {
     #[error("the join token file {path}: {source}")]
     TokenFile { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Redis(#[from] redis::target::TargetError),
 }
 
 impl Flags {
@@ -148,13 +152,6 @@ impl Flags {
         &self.shared
     }
 
-    /// Whether a setting was given that does nothing yet.
-    pub fn unused(&self) -> Option<&'static str> {
-        self.redis_url
-            .as_ref()
-            .map(|_| "REDIS_URL is set and not used yet: limits across data planes come with a later release")
-    }
-
     /// Reads what the flags point to.
     pub fn settings(self) -> Result<Settings, SettingsError> {
         let join_token = match (self.join_token, self.join_token_file) {
@@ -165,7 +162,9 @@ impl Flags {
             }
             (None, None) => None,
         };
-        Ok(self.shared.settings(self.control_plane, join_token, self.state_dir, self.state_key_file))
+        let redis = self.redis.target()?;
+        let settings = self.shared.settings(self.control_plane, join_token, self.state_dir, self.state_key_file);
+        Ok(Settings { redis, ..settings })
     }
 }
 
@@ -196,6 +195,7 @@ impl Shared {
             drain: Duration::from_secs(self.drain_seconds.into()),
             linger: Duration::from_secs(self.linger_seconds.into()),
             limits: self.limits.clone(),
+            redis: None,
         }
     }
 }

@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod models;
 mod quiet;
+mod redis;
 mod revocation;
 mod rolling;
 mod routing;

@@ -11,6 +11,7 @@ use acceptance::config::{Config, Deployment};
 use acceptance::planes::{Planes, SPEND_ARRIVES_WITHIN, chat, streamed_chat};
 use acceptance::price;
 use acceptance::provider::FakeProvider;
+use acceptance::redis::Redis;
 use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -69,13 +70,14 @@ async fn a_canary_in_every_field_shows_in_no_log_and_a_secret_nowhere() -> anyho
     let provider = FakeProvider::start()?;
     let echo = echoing_provider().await?;
     let config = configured(&canaries, &provider, &echo);
+    let redis = Redis::in_use().await?;
     let mut planes = Planes::start(&config, 1).await?;
     planes.control.kill_nine()?;
     planes.control.set_env("LITELLM_LOG", "TRACE");
     planes.control.start().await?;
-    planes.restart(0, &[("LITELLM_LOG", "TRACE")]).await?;
+    planes.restart(0, &[("LITELLM_LOG", "TRACE"), ("REDIS_URL", &redis.url())]).await?;
     canaries.made.push(planes.master_key().to_owned());
-    let key = planes.new_key(json!({})).await?;
+    let key = planes.new_key(json!({ "rpm_limit": 100_000, "max_budget": 100_000 })).await?;
     canaries.made.push(key.secret.clone());
 
     let fields = admin_bodies(&canaries, &planes).await?;
@@ -96,6 +98,9 @@ async fn a_canary_in_every_field_shows_in_no_log_and_a_secret_nowhere() -> anyho
     let dump = planes.database.dump().await?;
     ensure!(dump.contains(&key.hash), "the dump shows the key's hash, so it was read");
     canaries.no_secret("the database", &dump)?;
+    let shared = redis.dump().await?;
+    ensure!(shared.contains(&key.hash), "Redis counts for the key, so it was read: {shared}");
+    canaries.no_secret("Redis", &shared)?;
     let files = search(&planes.story().path().join("state-0"), &canaries)?;
     ensure!(files > 2, "{files} state files: the disk copy and the spool were not looked at");
     planes.end()

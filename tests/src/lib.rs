@@ -22,6 +22,7 @@ pub mod price;
 pub mod process;
 pub mod provider;
 pub mod raw;
+pub mod redis;
 pub mod restartable_server;
 pub mod story;
 pub mod wait;

@@ -31,13 +31,23 @@ where
 {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = 0;
     loop {
         ticks.tick().await;
-        match alone(db, lock, &job).await {
+        let turn = alone(db, lock, &job).await;
+        match &turn {
             Ok(Turn::Done) => tracing::debug!(job = name, "a job ran"),
             Ok(Turn::Elsewhere) => tracing::debug!(job = name, "another control plane runs this job"),
-            Err(error) => tracing::error!(job = name, error = format!("{error:#}"), "a job failed; it will run again"),
+            // Said once: some run each second, and Postgres may be away for an hour.
+            Err(error) if failed == 0 => {
+                tracing::error!(job = name, error = format!("{error:#}"), "a job failed; it is tried again");
+            }
+            Err(error) => tracing::debug!(job = name, error = format!("{error:#}"), "a job failed again"),
         }
+        if turn.is_ok() && failed > 0 {
+            tracing::info!(job = name, failed, "a job runs again");
+        }
+        failed = if turn.is_ok() { 0 } else { failed + 1 };
     }
 }
 

@@ -34,6 +34,20 @@ pub(crate) struct Terms {
     pub(crate) now_ms: i64,
     pub(crate) edge: Edge,
     pub(crate) large: Large,
+    /// The call was admitted where all data planes ask: what was heard there counts, and no part.
+    pub(crate) is_shared: bool,
+}
+
+/// What a data plane says of an account to others, in billionths of a US dollar: what it heard of the control plane, and what
+/// it has spent and reserved beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) version: u64,
+    pub(super) booked: i64,
+    pub(super) ends_at_ms: i64,
+    pub(super) spent: i64,
+    pub(super) reserved: i64,
+    pub(super) reserving: u32,
 }
 
 /// Nothing is left, or not enough.
@@ -71,6 +85,8 @@ pub(crate) struct Account {
     reserved: i64,
     /// Calls that have reserved.
     reserving: u32,
+    /// What others had spent and reserved when they were last asked, with what was booked then. None where nobody is asked.
+    elsewhere: Option<i64>,
 }
 
 /// What was booked by the last round.
@@ -138,6 +154,10 @@ impl Account {
             let part = if left > 0 { left / i64::from(terms.planes.get()) } else { left };
             part.saturating_sub(self.undelivered()).saturating_sub(ours).saturating_sub(self.reserved)
         };
+        if let Some(elsewhere) = self.elsewhere.filter(|_| terms.is_shared) {
+            let gone = self.booked.max(elsewhere).saturating_add(self.undelivered()).saturating_add(self.reserved);
+            return most.saturating_sub(gone);
+        }
         let before = self.before.filter(|before| terms.planes.get() > 1 && terms.now_ms < before.until_ms);
         let left = part(self.booked, 0);
         before.map_or(left, |before| left.min(part(before.booked, before.ours)))
@@ -254,6 +274,25 @@ impl Account {
         }
     }
 
+    /// What others are told of it.
+    pub(super) fn said(&mut self, now_ms: i64) -> Said {
+        self.go_to(now_ms);
+        Said {
+            version: self.version,
+            booked: self.booked,
+            ends_at_ms: self.ends_at_ms,
+            spent: self.undelivered(),
+            reserved: self.reserved,
+            reserving: self.reserving,
+        }
+    }
+
+    /// Others were asked: of what a call had reserved, so much may be. `elsewhere` is what they have spent and reserved.
+    pub(super) fn is_granted(&mut self, reserved: i64, granted: i64, elsewhere: i64) {
+        self.reserved = self.reserved.saturating_sub(reserved.saturating_sub(granted));
+        self.elsewhere = Some(elsewhere);
+    }
+
     /// What a restart has to know of it: nothing where nothing was heard and nothing is spent.
     pub(crate) fn kept(&self) -> Option<pb::Total> {
         let is_known = self.version > 0 || self.undelivered() > 0 || self.overdue > 0;
@@ -284,7 +323,7 @@ mod tests {
     const ONE: NonZeroU32 = NonZeroU32::MIN;
 
     fn terms() -> Terms {
-        Terms { planes: ONE, now_ms: 1_000, edge: Edge::Closed, large: Large::Alone }
+        Terms { planes: ONE, now_ms: 1_000, edge: Edge::Closed, large: Large::Alone, is_shared: false }
     }
 
     /// As the only data plane hears it.

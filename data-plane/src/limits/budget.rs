@@ -2,6 +2,8 @@
 
 use proto::v1 as pb;
 
+use super::account::Spent;
+
 /// How much an owner may spend. Most have one budget of everything, or none: that is kept small, as there may be a million.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Budgets<'a> {
@@ -71,6 +73,13 @@ impl Budget {
             (None, _) => Of::Window(&self.window),
         };
         Counted { scope: &self.scope, most_nano_usd: self.most_nano_usd.saturating_add(extra), of }
+    }
+}
+
+impl Counted<'_> {
+    /// What is said of it when it is in the way.
+    pub(super) fn spent(&self, spent_nano_usd: i64, reserved_nano_usd: i64) -> Spent {
+        Spent { spent_nano_usd, reserved_nano_usd, most_nano_usd: self.most_nano_usd }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::account::{Account, Spent, Terms};
+use super::account::{Account, Said, Spent, Terms};
 use super::budget::{Counted, Quote, counting};
 use super::local::{Ask, Demand};
 use super::window::{Second, Window};
@@ -16,6 +16,8 @@ pub(super) struct Counts {
     pub(super) at_once: u64,
     /// Calls that have reserved tokens and not settled yet.
     reserving: u64,
+    /// Others said that no request fits before this second.
+    full_until: Second,
     /// What is spent of each budget. Once there, an account keeps its place.
     accounts: Vec<Account>,
 }
@@ -23,9 +25,9 @@ pub(super) struct Counts {
 /// Tokens that are counted before they are used.
 #[derive(Clone, Copy)]
 pub(super) struct Reserved {
-    tokens: u64,
+    pub(super) tokens: u64,
     /// The second that they count in.
-    at: Second,
+    pub(super) at: Second,
 }
 
 /// Money that a call may spend, by account.
@@ -41,11 +43,43 @@ pub(super) struct Stake {
     most: Option<i64>,
 }
 
+/// Calls that have begun and not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct UnderWay {
+    pub(super) calls: u64,
+    /// Those of them that have reserved tokens.
+    pub(super) reserving: u64,
+}
+
+impl UnderWay {
+    pub(super) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// What a call took of one owner, before others have let it through.
+pub(super) struct Staged<'a> {
+    /// Each budget that it counts against, what it may cost (none where it only counts), and what to say of it.
+    pub(super) budgets: SmallVec<[(Counted<'a>, Option<i64>, Said); 1]>,
+    pub(super) money: Money,
+    pub(super) reserved: Option<Reserved>,
+    pub(super) under_way: UnderWay,
+}
+
+/// What others let a call have of one owner.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Granted {
+    pub(super) left: Ceilings,
+    pub(super) tokens: Option<u64>,
+    /// Of each budget: what it reserves, and what others have spent and reserved.
+    pub(super) budgets: SmallVec<[(i64, i64); 1]>,
+}
+
 /// A limit that is reached, before it is said whose.
 pub(super) struct Refused {
-    kind: Kind,
-    left: u64,
-    wait_s: u64,
+    pub(super) kind: Kind,
+    pub(super) left: u64,
+    pub(super) wait_s: u64,
 }
 
 impl Refused {
@@ -66,6 +100,9 @@ impl Counts {
         if let Some(limit) = share.requests_per_minute {
             let requests = window(&mut self.requests, now);
             let left = limit.saturating_sub(requests.sum(now));
+            if now < self.full_until {
+                return Err(Refused { kind: Kind::Requests, left: 0, wait_s: self.full_until - now });
+            }
             if left == 0 {
                 return Err(Refused { kind: Kind::Requests, left, wait_s: requests.wait(now, 1, limit) });
             }
@@ -111,6 +148,66 @@ impl Counts {
             }
         }
         money
+    }
+
+    /// Takes the call's place without looking, because others are asked. Says what they have to know.
+    pub(super) fn stage<'a>(&mut self, demand: &Demand<'a>, ask: &Ask<'a>, now: Second) -> Staged<'a> {
+        let mut staged =
+            Staged { budgets: SmallVec::new(), money: Money::new(), reserved: None, under_way: UnderWay::default() };
+        for budget in demand.budgets.of_call(ask.model, ask.now_ms) {
+            let place = self.place(budget.scope);
+            let Some(account) = self.accounts.get_mut(place) else { continue };
+            let cost = match ask.quote {
+                Quote::Nanos(cost) if demand.is_held => Some(cost),
+                Quote::Nanos(_) | Quote::Free => None,
+            };
+            staged.budgets.push((budget, cost, account.said(ask.now_ms)));
+            staged.money.push(Stake { place, reserved: cost.unwrap_or(0), most: cost.map(|_| budget.most_nano_usd) });
+        }
+        if demand.ceilings.requests_per_minute.is_some() {
+            window(&mut self.requests, now);
+        }
+        let tokens = demand.ceilings.tokens_per_minute.map(|_| ask.tokens);
+        staged.reserved = self.take(tokens, &staged.money, now);
+        staged.under_way = self.under_way();
+        staged
+    }
+
+    /// Others were asked about a staged call, and let it through: with so many of the tokens and so much of the money.
+    pub(super) fn is_granted(
+        &mut self,
+        reserved: &mut Option<Reserved>,
+        money: &mut Money,
+        granted: &Granted,
+        now: Second,
+    ) {
+        if let Some((reserved, tokens)) = reserved.as_mut().zip(granted.tokens) {
+            let surplus = reserved.tokens.saturating_sub(tokens);
+            window(&mut self.tokens, now).take_back(now, reserved.at, surplus);
+            reserved.tokens -= surplus;
+        }
+        for (stake, (nanos, elsewhere)) in money.iter_mut().zip(&granted.budgets) {
+            if let Some(account) = self.accounts.get_mut(stake.place) {
+                account.is_granted(stake.reserved, *nanos, *elsewhere);
+                stake.reserved = *nanos;
+            }
+        }
+    }
+
+    /// A staged call was not let through: it was no request.
+    pub(super) fn unstage(&mut self, at: Second, now: Second) {
+        if let Some(requests) = &mut self.requests {
+            requests.take_back(now, at, 1);
+        }
+    }
+
+    /// Others were asked, and said that no request fits for so many seconds.
+    pub(super) fn is_full_for(&mut self, wait_s: u64, now: Second) {
+        self.full_until = now.saturating_add(wait_s);
+    }
+
+    pub(super) fn under_way(&self) -> UnderWay {
+        UnderWay { calls: self.at_once, reserving: self.reserving }
     }
 
     pub(super) fn take(&mut self, tokens: Option<u64>, money: &Money, now: Second) -> Option<Reserved> {
@@ -182,6 +279,10 @@ impl Counts {
         &self.accounts
     }
 
+    pub(super) fn accounts_mut(&mut self) -> &mut [Account] {
+        &mut self.accounts
+    }
+
     /// Notes what an earlier process spent on a model and could not deliver.
     pub(super) fn owe(&mut self, model: &str, cost: i64) {
         self.place("");
@@ -204,6 +305,15 @@ impl Counts {
     /// No call is under way, and none was counted against a limit: there is nothing here but accounts.
     pub(super) fn is_unused(&self) -> bool {
         self.at_once == 0 && self.requests.is_none() && self.tokens.is_none()
+    }
+
+    /// Others who knew nothing would let too much through.
+    pub(super) fn is_worth_telling(&mut self, now_ms: i64) -> bool {
+        let is_spent = |account: &mut Account| {
+            let said = account.said(now_ms);
+            said.spent > 0 || said.reserving > 0
+        };
+        !self.under_way().is_none() || self.accounts.iter_mut().any(is_spent)
     }
 
     pub(super) fn is_at_rest(&mut self, now: Second) -> bool {

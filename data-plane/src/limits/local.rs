@@ -15,9 +15,10 @@ use foldhash::fast::RandomState;
 use proto::v1 as pb;
 use smallvec::SmallVec;
 
+use super::account::Said;
 use super::account::{Large, News, Terms};
 use super::budget::{Budgets, Quote};
-use super::counts::{Counts, Money, Reserved};
+use super::counts::{Counts, Money, Reserved, Staged, UnderWay};
 use super::taken::{Part, Shown, Taken};
 use super::window::Second;
 use super::{Allowance, Ceilings, Exceeded, Obstacle, Owner};
@@ -88,6 +89,14 @@ impl<'a> Demand<'a> {
     }
 }
 
+/// What others are told of an owner.
+#[derive(Default)]
+pub(super) struct Standing {
+    pub(super) under_way: UnderWay,
+    /// By scope.
+    pub(super) accounts: Vec<(Box<str>, Said)>,
+}
+
 /// What a call wants.
 pub(crate) struct Ask<'a> {
     pub(crate) tokens: u64,
@@ -133,7 +142,8 @@ impl Counters {
         let mut moneys: SmallVec<[Money; 3]> = SmallVec::new();
         let mut exceeded: Option<(u8, Exceeded)> = None;
         for (demand, counts) in demands.iter().zip(held.iter_mut()) {
-            let terms = Terms { planes, now_ms: ask.now_ms, edge: demand.owner.edge(), large: ask.large };
+            let terms =
+                Terms { planes, now_ms: ask.now_ms, edge: demand.owner.edge(), large: ask.large, is_shared: false };
             moneys.push(counts.affords(demand, ask, terms, &mut |budget, spent| {
                 let rank = Exceeded::rank(demand.owner, budget.of);
                 if exceeded.as_ref().is_none_or(|(lowest, _)| rank < *lowest) {
@@ -158,9 +168,62 @@ impl Counters {
         }
         drop(held);
         let parts = counters.into_iter().zip(taken).zip(moneys);
-        let parts =
-            parts.map(|((counter, (reserved, shown)), money)| Part { counter, reserved, money, shown }).collect();
-        Ok(Taken { parts, planes, used: 0, clock: ask.clock })
+        let parts = parts
+            .map(|((counter, (reserved, shown)), money)| Part { counter, id: Box::default(), reserved, money, shown })
+            .collect();
+        Ok(Taken { parts, planes, used: 0, clock: ask.clock, redis: None, staged_at: None })
+    }
+
+    /// Takes a call from all of `demands` without looking: others are asked whether it may. What they have to know of each owner
+    /// comes with it, in the order in which `sequence` counts.
+    pub(super) fn stage<'a, S>(
+        &self,
+        demands: &[Demand<'a>],
+        ask: &Ask<'a>,
+        sequence: impl FnOnce() -> S,
+    ) -> (Taken, SmallVec<[Staged<'a>; 3]>, S) {
+        let counters: SmallVec<[Arc<Counter>; 3]> =
+            demands.iter().map(|demand| self.counter(demand.owner, &demand.id, (ask.clock)())).collect();
+        let mut held: SmallVec<[MutexGuard<'_, Counts>; 3]> = counters.iter().map(|counter| counter.lock()).collect();
+        let now = (ask.clock)();
+        let mut staged: SmallVec<[Staged<'a>; 3]> =
+            demands.iter().zip(held.iter_mut()).map(|(demand, counts)| counts.stage(demand, ask, now)).collect();
+        let sequence = sequence();
+        drop(held);
+        let part = |((demand, counter), staged): ((&Demand<'a>, _), &mut Staged<'a>)| Part {
+            counter,
+            id: demand.id.as_ref().into(),
+            reserved: staged.reserved,
+            money: std::mem::take(&mut staged.money),
+            shown: Shown { owner: demand.owner, ceilings: demand.ceilings, left: demand.ceilings },
+        };
+        let parts = demands.iter().zip(counters).zip(&mut staged).map(part).collect();
+        let taken =
+            Taken { parts, planes: self.planes(), used: 0, clock: ask.clock, redis: None, staged_at: Some(now) };
+        (taken, staged, sequence)
+    }
+
+    /// What others are told of an owner, and the number that `sequence` gives to it. None where nothing is counted.
+    pub(super) fn said<S>(
+        &self,
+        owner: Owner,
+        id: &str,
+        now_ms: i64,
+        sequence: impl FnOnce() -> S,
+    ) -> Option<(Standing, S)> {
+        let counter = self.table(owner, id)?.counters.get(&Id(owner, id.into())).map(Arc::clone)?;
+        let mut counts = counter.lock();
+        let accounts = counts.accounts_mut().iter_mut();
+        let accounts = accounts.map(|account| (account.scope.clone(), account.said(now_ms))).collect();
+        Some((Standing { under_way: counts.under_way(), accounts }, sequence()))
+    }
+
+    /// Those of whom others have to be told who knew nothing before.
+    pub(super) fn worth_telling(&self, now_ms: i64) -> Vec<(Owner, Box<str>)> {
+        self.all()
+            .filter(|(_, counter)| counter.lock().is_worth_telling(now_ms))
+            .map(|(Id(owner, id), _)| (owner, id))
+            .collect()
     }
 
     /// Takes in what the control plane says is booked of a budget.
@@ -205,17 +268,19 @@ impl Counters {
     /// What a restart has to know of budgets.
     pub(crate) fn kept(&self) -> Vec<pb::Total> {
         let mut kept = Vec::new();
-        for table in &self.tables {
-            let counters: Vec<(Id, Arc<Counter>)> = {
-                let table = table.lock().unwrap_or_else(PoisonError::into_inner);
-                table.counters.iter().map(|(id, counter)| (id.clone(), Arc::clone(counter))).collect()
-            };
-            for (Id(owner, id), counter) in counters {
-                let of_owner = |total| pb::Total { kind: owner.kind().into(), id: id.clone().into(), ..total };
-                kept.extend(counter.lock().accounts().iter().filter_map(|account| account.kept().map(of_owner)));
-            }
+        for (Id(owner, id), counter) in self.all() {
+            let of_owner = |total| pb::Total { kind: owner.kind().into(), id: id.clone().into(), ..total };
+            kept.extend(counter.lock().accounts().iter().filter_map(|account| account.kept().map(of_owner)));
         }
         kept
+    }
+
+    /// All counters, with no table locked for longer than it takes to list it.
+    fn all(&self) -> impl Iterator<Item = (Id, Arc<Counter>)> {
+        self.tables.iter().flat_map(|table| {
+            let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.counters.iter().map(|(id, counter)| (id.clone(), Arc::clone(counter))).collect::<Vec<_>>()
+        })
     }
 
     fn table(&self, owner: Owner, id: &str) -> Option<MutexGuard<'_, Table>> {
@@ -286,7 +351,7 @@ mod tests {
     fn take(counters: &Arc<Counters>, demands: &[Demand<'static>], tokens: u64) -> Result<Taken, Reached> {
         counters.take(demands, &ask(tokens, 0)).map_err(|obstacle| match obstacle {
             Obstacle::Limit(reached) => reached,
-            Obstacle::Budget(exceeded) => panic!("{exceeded:?}"),
+            other => panic!("{other:?}"),
         })
     }
 
@@ -410,7 +475,7 @@ mod tests {
         // 55 are booked, 15 are not, and 30 reserved: there is nothing left.
         let refused = |id| match counters.take(&[of(id)], &ask(1, 1)) {
             Err(Obstacle::Budget(exceeded)) => (exceeded.spent.spent_nano_usd, exceeded.spent.reserved_nano_usd),
-            Err(Obstacle::Limit(_)) | Ok(_) => panic!("a budget is in the way"),
+            Err(_) | Ok(_) => panic!("a budget is in the way"),
         };
         assert_eq!((refused("new"), refused("old")), ((70, 30), (70, 30)));
         under_way.spend(1, 10);

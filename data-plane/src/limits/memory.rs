@@ -19,6 +19,7 @@ use proto::v1 as pb;
 
 use super::account::News;
 use super::local::Counters;
+use super::redis::Redis;
 use super::{EVERYBODY, Owner};
 use crate::clock::{self, Clock};
 use crate::snapshot::Key;
@@ -40,12 +41,14 @@ pub(crate) struct Memory {
     file: PathBuf,
     has_news: AtomicBool,
     next: Mutex<Instant>,
+    redis: Option<Arc<Redis>>,
 }
 
 impl Memory {
     /// What was last known, from `file`, now in `counters`; and how far the spool was acknowledged by then.
     pub(crate) fn open(file: PathBuf, counters: Arc<Counters>) -> (Self, Positions) {
-        let memory = Self { counters, file, has_news: AtomicBool::new(false), next: Mutex::new(Instant::now()) };
+        let (has_news, next) = (AtomicBool::new(false), Mutex::new(Instant::now()));
+        let memory = Self { counters, file, has_news, next, redis: None };
         let (totals, positions) = match memory.read() {
             Ok(known) => known,
             Err(error) => {
@@ -57,9 +60,19 @@ impl Memory {
         (memory, positions)
     }
 
+    /// Tells Redis what changes.
+    pub(crate) fn telling(self, redis: Option<Arc<Redis>>) -> Self {
+        Self { redis, ..self }
+    }
+
     /// Takes in what the control plane says.
     pub(crate) fn hear(&self, totals: &[pb::Total], news: News) {
         self.take_in(totals, news);
+        for (redis, total) in self.redis.iter().flat_map(|redis| totals.iter().map(move |total| (redis, total))) {
+            if let Some(owner) = Owner::of(total.kind()) {
+                redis.tell(owner, total.id.as_str().into(), None);
+            }
+        }
         if !totals.is_empty() {
             self.has_news.store(true, Ordering::Relaxed);
         }

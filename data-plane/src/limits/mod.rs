@@ -2,7 +2,7 @@
 //!
 //! A call takes from all of its owners or from none ([`local`]); what it takes of a rate is counted in sliding minutes
 //! ([`window`]), what it may cost against [`budget`]s. Tokens and money are reserved by an estimate before the call and replaced
-//! by the real ones after it. Where several data planes serve, each admits its part ([`fleet`]). What is spent elsewhere the
+//! by the real ones after it. Where several data planes serve, they share through [`redis`], or each admits its part ([`fleet`]). What is spent elsewhere the
 //! control plane tells; a restart remembers it ([`memory`]). Who the owners of a call are is [`crate::pipeline::admit`]'s business. The limits of the port itself are [`crate::door::limits`].
 
 pub(crate) mod account;
@@ -11,6 +11,7 @@ mod counts;
 pub(crate) mod fleet;
 pub(crate) mod local;
 pub(crate) mod memory;
+pub(crate) mod redis;
 pub(crate) mod taken;
 mod window;
 
@@ -201,6 +202,8 @@ impl Allowance {
 pub(crate) enum Obstacle {
     Limit(Reached),
     Budget(Box<Exceeded>),
+    /// Redis does not answer, and nothing may go through without it.
+    Away,
 }
 
 /// A budget that is spent.

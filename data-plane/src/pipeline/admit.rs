@@ -18,6 +18,7 @@ use super::refused::AdmitError;
 use crate::gateway::Core;
 use crate::limits::budget::Quote;
 use crate::limits::local::{Ask, Demand};
+use crate::limits::redis::Redis;
 use crate::limits::taken::{Shown, Taken};
 use crate::limits::{Kind, Obstacle, Owner};
 use crate::snapshot::{Deployment, Snapshot};
@@ -33,37 +34,59 @@ pub(crate) struct Permit {
 }
 
 /// Takes the call's place within all limits and budgets that it is under, or says which one is in its way.
-pub(crate) fn admit(core: &Core, snapshot: &Snapshot, grant: Grant, call: &Call) -> Result<Permit, AdmitError> {
-    let demands = payers::demands(snapshot, &grant, call)?;
-    let taken = if demands.is_empty() { None } else { Some(take(core, snapshot, &grant, call, &demands)?) };
-    drop(demands);
+pub(crate) async fn admit(core: &Core, snapshot: &Snapshot, grant: Grant, call: &Call) -> Result<Permit, AdmitError> {
+    let taken = match &core.gateway.redis {
+        None => take_here(core, snapshot, &grant, call)?,
+        // Kept apart, so that calls are no larger for it where there is no Redis.
+        Some(redis) => Box::pin(take_through(redis, core, snapshot, &grant, call)).await?,
+    };
     Ok(Permit { grant, taken: RefCell::new(taken) })
 }
 
-fn take(
+fn take_here(core: &Core, snapshot: &Snapshot, grant: &Grant, call: &Call) -> Result<Option<Taken>, AdmitError> {
+    let demands = payers::demands(snapshot, grant, call)?;
+    if demands.is_empty() {
+        return Ok(None);
+    }
+    let taken = core.gateway.counters.take(&demands, &ask(core, snapshot, grant, call, &demands));
+    taken.map(Some).map_err(|obstacle| refused(snapshot, grant, &demands, obstacle))
+}
+
+async fn take_through(
+    redis: &Arc<Redis>,
     core: &Core,
     snapshot: &Snapshot,
     grant: &Grant,
     call: &Call,
-    demands: &[Demand<'_>],
-) -> Result<Taken, AdmitError> {
+) -> Result<Option<Taken>, AdmitError> {
+    let demands = payers::demands(snapshot, grant, call)?;
+    if demands.is_empty() {
+        return Ok(None);
+    }
+    let taken = redis.take(&demands, &ask(core, snapshot, grant, call, &demands)).await;
+    taken.map(Some).map_err(|obstacle| refused(snapshot, grant, &demands, obstacle))
+}
+
+fn refused(snapshot: &Snapshot, grant: &Grant, demands: &[Demand<'_>], obstacle: Obstacle) -> AdmitError {
+    let id = |owner| demands.iter().find(|demand| demand.owner == owner).map_or("", |demand| &*demand.id);
+    match obstacle {
+        Obstacle::Limit(reached) => AdmitError::limit(reached, id(reached.owner)),
+        Obstacle::Budget(exceeded) => AdmitError::budget(snapshot, grant, id(exceeded.owner), *exceeded),
+        Obstacle::Away => AdmitError::Away,
+    }
+}
+
+fn ask<'a>(core: &Core, snapshot: &Snapshot, grant: &'a Grant, call: &Call, demands: &[Demand<'_>]) -> Ask<'a> {
     let reserved = reservation(call, snapshot.settings.reserved_output_tokens);
     let has_budget = demands.iter().any(|demand| !demand.budgets.is_none());
-    let ask = Ask {
+    Ask {
         tokens: reserved.prompt.saturating_add(reserved.completion),
         quote: if has_budget { quote(grant, call, &reserved) } else { Quote::Free },
         model: &grant.group,
         large: snapshot.settings.large_calls,
         now_ms: core.gateway.clock.now_ms(),
         clock: crate::clock::seconds,
-    };
-    core.gateway.counters.take(demands, &ask).map_err(|obstacle| {
-        let id = |owner| demands.iter().find(|demand| demand.owner == owner).map_or("", |demand| &*demand.id);
-        match obstacle {
-            Obstacle::Limit(reached) => AdmitError::limit(reached, id(reached.owner)),
-            Obstacle::Budget(exceeded) => AdmitError::budget(snapshot, grant, id(exceeded.owner), *exceeded),
-        }
-    })
+    }
 }
 
 /// The tokens that a call is expected to use: its prompt, by size, and what it may at most get for an answer.

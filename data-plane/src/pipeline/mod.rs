@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     authorize::check_route(&caller, inbound.head.uri.path())?;
     let call = Rc::new(decode::decode(&snapshot, &caller, inbound, &core.gateway.settings).await?);
     let grant = authorize::authorize(&snapshot, caller, &call)?;
-    let mut permit = admit::admit(&core, &snapshot, grant, &call)?;
+    let mut permit = admit::admit(&core, &snapshot, grant, &call).await?;
     let plan = route::route(&snapshot, &mut permit.grant, &call)?;
     let permit = Rc::new(permit);
     let answer = attempt::attempt(&core, &plan, &permit, &call, &presence).await?;

@@ -28,6 +28,10 @@ pub(crate) enum AdmitError {
     Limit { reached: Reached, id: String, resets_at: String },
     #[error("the rules of {owner} {id} cannot be read by this gateway: it is denied. Update the data planes")]
     NotUnderstood { owner: &'static str, id: String },
+    #[error(
+        "limits cannot be checked at the moment, and this gateway is set to refuse calls until they can (on_redis_down: deny): try again"
+    )]
+    Away,
     #[error("{message}")]
     Budget { status: StatusCode, message: String },
 }
@@ -102,6 +106,9 @@ impl AdmitError {
 
     /// When to come again, and what is short.
     pub(crate) fn headers(&self, headers: &mut HeaderMap) {
+        if let Self::Away = self {
+            headers.insert(RETRY_AFTER, HeaderValue::from(1));
+        }
         let Self::Limit { reached, resets_at, .. } = self else { return };
         headers.insert(RETRY_AFTER, HeaderValue::from(reached.wait_s));
         headers.insert(&LIMIT_TYPE, HeaderValue::from_static(reached.kind.name()));

@@ -22,6 +22,8 @@ struct Metrics {
     connected: Gauge,
     spool_bytes: Gauge,
     spool_events: Gauge,
+    redis_connected: Gauge,
+    redis_failed: Counter,
 }
 
 static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
@@ -39,6 +41,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(|| Metrics {
     connected: gauge!("turnpike_control_plane_connected"),
     spool_bytes: gauge!("turnpike_spool_bytes"),
     spool_events: gauge!("turnpike_spool_events"),
+    redis_connected: gauge!("turnpike_redis_connected"),
+    redis_failed: counter!("turnpike_redis_failures_total"),
 });
 
 const ENDINGS: [Ending; 9] = [
@@ -126,6 +130,16 @@ pub(crate) fn detached_call_ended() {
 
 pub(crate) fn usage_lost(events: u64) {
     METRICS.lost.increment(events);
+}
+
+/// Whether limits are shared through Redis at the moment.
+pub(crate) fn redis_connected(is_connected: bool) {
+    METRICS.redis_connected.set(u32::from(is_connected));
+}
+
+/// A call was not answered by Redis in time.
+pub(crate) fn redis_failed() {
+    METRICS.redis_failed.increment(1);
 }
 
 /// A call was served that no record tells of: the spool was full, and the setting says to serve on.

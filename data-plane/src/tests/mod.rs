@@ -121,6 +121,7 @@ async fn start_at(provider: SocketAddr) -> Alone {
         drain: Duration::from_secs(5),
         linger: Duration::ZERO,
         limits: crate::door::limits::tests::given(&[]),
+        redis: None,
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(crate::run(settings, listeners, stop.clone()));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use acceptance::cable::Condition;
 use acceptance::planes::Fleet;
+use acceptance::redis::Redis;
 use acceptance::wait::eventually;
 use anyhow::{Context, bail, ensure};
 use private_postgres::StopMode;
@@ -45,9 +46,13 @@ pub(super) enum Fault {
     FillSpool,
     /// Postgres, both control planes and a data plane at once; the data plane comes back alone.
     Blackout,
+    /// Redis stands still: it takes what it is told, and says nothing.
+    FreezeRedis,
+    /// Redis comes back with nothing in it.
+    EmptyRedis,
 }
 
-const KINDS: [Fault; 11] = [
+const KINDS: [Fault; 13] = [
     Fault::KillDataPlane,
     Fault::RestartDataPlane,
     Fault::KillControlPlane,
@@ -59,6 +64,8 @@ const KINDS: [Fault; 11] = [
     Fault::ReplaySpool,
     Fault::FillSpool,
     Fault::Blackout,
+    Fault::FreezeRedis,
+    Fault::EmptyRedis,
 ];
 
 /// Faults in random order, each kind as often as every other.
@@ -77,6 +84,7 @@ impl Deck {
 /// What faults act upon.
 pub(super) struct Faults<'a> {
     pub(super) fleet: &'a mut Fleet,
+    pub(super) redis: &'a mut Redis,
     pub(super) load: &'a Load,
     pub(super) dice: &'a mut Dice,
 }
@@ -117,6 +125,19 @@ impl Faults<'_> {
                 Ok(())
             }
             Fault::Blackout => self.blackout(data_plane, calls).await,
+            Fault::FreezeRedis => {
+                let frozen = self.redis.freeze()?;
+                self.load.goes_on(5 * calls).await?;
+                drop(frozen);
+                Ok(())
+            }
+            Fault::EmptyRedis => {
+                self.redis.kill_nine()?;
+                self.load.goes_on(calls).await?;
+                self.redis.start_again().await?;
+                // Otherwise it would not be asked again for a minute.
+                self.redis.has_counted_long().await
+            }
         }
     }
 

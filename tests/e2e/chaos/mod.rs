@@ -1,7 +1,7 @@
 //! Exactly once, under every fault that there is, at random and under load.
 //!
-//! A round is a fleet of its own: two control planes on a durable Postgres, two data planes, a cable between each pair, and
-//! a provider with its own books. Clients call without end ([`load`]) while one fault follows the other ([`faults`]). Then
+//! A round is a fleet of its own: two control planes on a durable Postgres, two data planes, a cable between each pair, a
+//! Redis through which budgets are shared, and a provider with its own books. Clients call without end ([`load`]) while one fault follows the other ([`faults`]). Then
 //! everything is mended, the spools run empty, and the books are compared call by call ([`judge`]); and what data planes
 //! believe to be spent of budgets is what is booked ([`spent`]).
 //!
@@ -20,6 +20,7 @@ use acceptance::config::{Config, Deployment};
 use acceptance::planes::{Fleet, Key, Layout};
 use acceptance::price::STORY;
 use acceptance::provider::FakeProvider;
+use acceptance::redis::Redis;
 use acceptance::wait::eventually;
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -31,7 +32,7 @@ use self::load::Load;
 use crate::world::MODEL;
 
 /// Faults without `TURNPIKE_CHAOS_CYCLES`: each kind, and some twice.
-const SHORT: usize = 15;
+const SHORT: usize = 16;
 
 /// Faults in one round, which has its own fleet: a round that fails can be told from its beginning.
 const ROUND: usize = 50;
@@ -69,20 +70,22 @@ async fn every_answered_call_is_booked_exactly_once_whatever_dies_breaks_or_fill
 }
 
 /// A provider, and planes that call it, with little room in their spools.
-async fn world(data_planes: usize, control_planes: usize) -> anyhow::Result<(FakeProvider, Fleet)> {
+async fn world(data_planes: usize, control_planes: usize) -> anyhow::Result<(FakeProvider, Fleet, Redis)> {
     let provider = FakeProvider::start()?;
     let config = Config::new().deployment(Deployment::on(MODEL, "openai/story-large", &provider).priced(STORY));
     // Data planes that are asked to stop do so at once: no load balancer has to notice.
-    let environment = [("TURNPIKE_SPOOL_MAX_MB", SPOOL_MB), ("TURNPIKE_LINGER_SECONDS", "0")];
+    let redis = Redis::in_use().await?;
+    let url = redis.url();
+    let environment = [("TURNPIKE_SPOOL_MAX_MB", SPOOL_MB), ("TURNPIKE_LINGER_SECONDS", "0"), ("REDIS_URL", &*url)];
     let layout = Layout { control_planes, data_planes, environment: &environment };
     let fleet = Fleet::start(&config, &layout).await?;
-    Ok((provider, fleet))
+    Ok((provider, fleet, redis))
 }
 
 /// One round: its faults in order, as `told`, and what the books say in the end.
 async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result<Verdict> {
     let mut dice = Dice::of(seed);
-    let (provider, mut fleet) = world(2, 2).await?;
+    let (provider, mut fleet, mut redis) = world(2, 2).await?;
     let keys = keys(&fleet).await?;
     let load = Load::begin(&fleet, &keys, seed);
     load.goes_on(10).await.context("before the first fault")?;
@@ -91,7 +94,7 @@ async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result
     for cycle in 0..cycles {
         let fault = deck.draw(&mut dice);
         let began = std::time::Instant::now();
-        let done = Faults { fleet: &mut fleet, load: &load, dice: &mut dice }.strike(fault).await;
+        let done = Faults { fleet: &mut fleet, redis: &mut redis, load: &load, dice: &mut dice }.strike(fault).await;
         let how = done.as_ref().map_or_else(|error| format!("{error:#}"), |()| "mended".to_owned());
         told.push(format!("{cycle:>4} {fault:?}: {how} after {:.1} s", began.elapsed().as_secs_f64()));
         done.with_context(|| format!("fault {cycle}, {fault:?}"))?;
@@ -105,7 +108,9 @@ async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result
         Ok(Some(()))
     })
     .await?;
-    spent::is_what_is_booked(&fleet, &keys).await?;
+    spent::is_what_is_booked(&fleet, &keys).await.context("as Redis knows it")?;
+    redis.kill_nine()?;
+    spent::is_what_is_booked(&fleet, &keys).await.context("as each data plane knows it")?;
     for number in 0..fleet.data.len() {
         let status = fleet.data[number].stop().await?;
         ensure!(status.success(), "data plane {number} ended with {status}");
@@ -122,7 +127,7 @@ async fn run(seed: u64, cycles: usize, told: &mut Vec<String>) -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nano_dollar_too_much_a_row_too_many_and_a_row_too_few_are_seen() -> anyhow::Result<()> {
-    let (provider, fleet) = world(1, 1).await?;
+    let (provider, fleet, _redis) = world(1, 1).await?;
     let load = Load::begin(&fleet, &keys(&fleet).await?, 1);
     load.goes_on(30).await?;
     let (calls, database) = (load.end().await?, &fleet.database);

@@ -63,6 +63,16 @@ impl Planes {
 
     /// The same with a database that the story holds in its hands.
     pub async fn start_on(database: Database, config: &Config, data_planes: usize) -> anyhow::Result<Self> {
+        Self::start_with(database, config, data_planes, &[]).await
+    }
+
+    /// The same with settings in the data planes' environment.
+    pub async fn start_with(
+        database: Database,
+        config: &Config,
+        data_planes: usize,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let story = Story::begin()?;
         let master_key = secret("sk-master-");
         let config = config.write(story.path())?;
@@ -73,7 +83,9 @@ impl Planes {
         control.start().await?;
         let mut data = Vec::new();
         for number in 0..data_planes {
-            data.push(data_plane(&story, number, &tls.join("join-token"), grpc_port)?);
+            let mut plane = data_plane(&story, number, &tls.join("join-token"), grpc_port)?;
+            settings.iter().for_each(|(name, value)| plane.set_env(name, value));
+            data.push(plane);
         }
         for plane in &mut data {
             plane.start().await?;

@@ -105,6 +105,11 @@ impl Plane {
         self.running()?.ended(STOPS_WITHIN).await
     }
 
+    /// What this life of it has logged.
+    pub fn logged(&self) -> anyhow::Result<String> {
+        self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.logged()
+    }
+
     /// The id of its process.
     pub fn process_id(&self) -> anyhow::Result<u32> {
         Ok(self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.id())

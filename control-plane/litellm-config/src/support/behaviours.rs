@@ -297,8 +297,9 @@ pub static BEHAVIOURS: &[Behaviour] = &[
     differs(
         "Budgets over several data planes",
         "each process counts for itself and reads the database now and then, unless there is Redis",
-        "each data plane may spend its part of what is left, as it was booked a second ago; near the end of a budget each may \
-         let one call through",
+        "with Redis, one call there before each call of a model: what is spent, unbooked and reserved by all counts, and no more \
+         is let through than is left. Without it, each data plane may spend its part of what is left, as it was booked a second \
+         ago; near the end of a budget each may let one call through",
     ),
     differs(
         "When budgets begin anew",
@@ -320,8 +321,16 @@ pub static BEHAVIOURS: &[Behaviour] = &[
     differs(
         "Rate limits over several processes",
         "each counts for itself, unless there is Redis",
-        "each data plane admits its part, one at least, so that together they keep the limit (while a data plane comes or \
-         goes, up to a part more); one that loses the control plane keeps the part it had",
+        "with Redis, the limit is one for all. Without it, each data plane admits its part, one at least, so that together they \
+         keep the limit (while a data plane comes or goes, up to a part more); one that loses the control plane keeps the part \
+         it had",
+    ),
+    differs(
+        "Redis slow, away, or empty",
+        "calls wait for its time-out, of seconds; limits then are those of each process",
+        "it has 20 ms (`TURNPIKE_REDIS_PATIENCE_MS`); after five failures in ten seconds it is not asked until it answers again. \
+         `TURNPIKE_ON_REDIS_DOWN`: `local_share` (each data plane admits its part), `allow`, or `deny` (503). What was used \
+         meanwhile is told to it when it is back, and one that came up empty is not believed for 65 s",
     ),
     later("Limits and budgets of team members and organizations", "", "will be kept as those of keys are"),
     later(

@@ -37,6 +37,19 @@ pub static ENVIRONMENT: &[Variables] = &[
         "STORE_MODEL_IN_DB",
         "CONFIG_FILE_PATH",
     ]),
+    honoured(&[
+        "REDIS_URL",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "REDIS_USERNAME",
+        "REDIS_PASSWORD",
+        "REDIS_SSL",
+        "REDIS_CLUSTER_NODES",
+    ]),
+    later(
+        "Redis by sentinels or by a cloud's own sign-in; give an address",
+        &["REDIS_SENTINEL_*", "REDIS_GCP_*", "REDIS_*"],
+    ),
     ignored("every feature is included", &["LITELLM_LICENSE"]),
     ignored("there are no Python workers", &["NUM_WORKERS", "MAX_REQUESTS_BEFORE_RESTART", "KEEPALIVE_TIMEOUT"]),
     ignored("migrations are built in", &["USE_PRISMA_MIGRATE", "DISABLE_SCHEMA_UPDATE"]),
@@ -68,10 +81,6 @@ pub static ENVIRONMENT: &[Variables] = &[
             "DATABASE_URL_READ_REPLICA",
             "IAM_TOKEN_DB_AUTH",
         ],
-    ),
-    later(
-        "limits shared by Redis",
-        &["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_CLUSTER_NODES", "REDIS_*"],
     ),
     later(
         "configs from a bucket",

@@ -109,7 +109,7 @@ const KEYS: &[Key] = &[
     later("maximum_audit_logs_retention_period", Shape::Text, RETENTION).note("ours"),
     later("supported_db_objects", Shape::Texts, "choosing what is read from the database"),
     ignored("proxy_config_reload_interval_seconds", Shape::Seconds, "changes reach data planes at once, without polling"),
-    later("coordination_redis", Shape::Map, "Redis"),
+    ignored("coordination_redis", Shape::Map, "data planes take Redis from their environment (`REDIS_URL`), and nothing else uses it"),
     // Calls.
     later("embedding_model", Shape::Text, "a forced model for embeddings"),
     later("image_generation_model", Shape::Text, "the image endpoints"),

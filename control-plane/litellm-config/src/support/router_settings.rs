@@ -4,7 +4,7 @@ use super::{Key, Shape, Table, Unknown, ignored, later, open_door, unenforced, w
 
 const FALLBACKS: &str = "fallbacks; a call is retried on other deployments of its own model only";
 const COOLDOWN: &str = "cooldowns; a failing deployment is skipped within one call only";
-const REDIS: &str = "Redis; give data planes `REDIS_URL` once it is used";
+const REDIS: &str = "data planes take Redis from their environment: `REDIS_URL`, or `REDIS_HOST` and the rest";
 
 const KEYS: &[Key] = &[
     works("num_retries", Shape::Whole).note("default 2"),
@@ -44,11 +44,11 @@ const KEYS: &[Key] = &[
     later("cache_kwargs", Shape::Map, "the response cache"),
     later("caching_groups", Shape::List, "the response cache"),
     later("client_ttl", Shape::Seconds, "the response cache"),
-    later("redis_host", Shape::Text, REDIS),
-    later("redis_port", Shape::Whole, REDIS),
-    later("redis_password", Shape::Text, REDIS),
-    later("redis_url", Shape::Text, REDIS),
-    later("redis_*", Shape::Any, REDIS),
+    ignored("redis_host", Shape::Text, REDIS),
+    ignored("redis_port", Shape::Whole, REDIS),
+    ignored("redis_password", Shape::Text, REDIS),
+    ignored("redis_url", Shape::Text, REDIS),
+    ignored("redis_*", Shape::Any, REDIS),
     later("deployment_affinity_ttl_seconds", Shape::Seconds, "deployment affinity"),
     later("model_group_affinity_config", Shape::Map, "deployment affinity"),
     later("enable_health_check_routing", Shape::Flag, "health checks"),
