@@ -14,6 +14,8 @@ from world import MODEL, QUIET_MODEL, Broken, World, await_true, call, counter
 ROWS = [
     ("plain_c64", "CPU of a plain call, 64 connections, µs", "cpu_us_per_req", "x nginx", 2.0),
     ("plain_c64", "calls/s on one core, 64 connections", "rps", "x nginx at least", 0.5),
+    ("limits_c64", "CPU of a call whose key and team have all limits and budgets, to one without, µs", "cpu_us_per_req",
+     "x plain", 1.1),
     ("plain_c256", "calls/s at 256 connections, to those at 16", "rps", "x c16 at least", 0.97),
     ("open", "p50 added at 1,000 calls/s, ms", "p50_us", "over direct", 0.25),
     ("open", "p99 added at 1,000 calls/s, ms", "p99_us", "over direct", 0.5),
@@ -77,6 +79,8 @@ class Scenario:
                         "nginx": target("nginx", nginx_url, nginx_key, nginx_process.pid),
                         "turnpike": target("turnpike", url, key, self.data.pid)}
         self.url, self.key = url, key
+        self.limits = w.key_with_limits()
+        self.targets["limits"] = target("limits", url, self.limits, self.data.pid)
 
     def idle(self):
         time.sleep(2)
@@ -112,7 +116,8 @@ class Scenario:
                 json.dump(body, f)
         wrk = lambda conns, file: lambda run: run.wrk(conns, a.duration, run.files[file])
         oha = lambda conns, file, rate: lambda run: run.oha(conns, a.duration + 1, run.files[file], rate)
-        windows = [("plain_c16", wrk(16, "plain")), ("plain_c64", wrk(64, "plain")), ("plain_c256", wrk(256, "plain")),
+        windows = [("plain_c16", wrk(16, "plain")), ("plain_c64", wrk(64, "plain")), ("limits_c64", wrk(64, "plain")),
+                   ("plain_c256", wrk(256, "plain")),
                    ("open", oha(64, "plain", 1000)), ("stream", wrk(64, "stream")), ("paced", oha(64, "paced", None)),
                    ("prose", wrk(16, "prose")), ("code", wrk(16, "code"))]
         for name in ("nginx", "turnpike"):
@@ -122,6 +127,8 @@ class Scenario:
                 if a.only and window not in a.only.split(","):
                     continue
                 for name, run in self.targets.items():
+                    if (name == "limits") != (window == "limits_c64"):
+                        continue
                     run.rnd = number
                     result = self.window(name, run, measure)
                     if result.get("cpu_us_per_req"):
@@ -134,7 +141,7 @@ class Scenario:
             self.compare(window, what, key, how, promise)
 
     def window(self, name, run, measure):
-        frozen = name == "turnpike" and self.args.intake == "frozen"
+        frozen = name in ("turnpike", "limits") and self.args.intake == "frozen"
         if frozen:
             self.control.send_signal(signal.SIGSTOP)
         try:
@@ -142,7 +149,7 @@ class Scenario:
         finally:
             if frozen:
                 self.control.send_signal(signal.SIGCONT)
-            if name == "turnpike":
+            if name in ("turnpike", "limits"):
                 # What this window left in the spool must not be delivered in somebody else's.
                 await_true("the spool is delivered", 600, lambda: counter(self.metrics, "turnpike_spool_events") == 0)
 
@@ -151,8 +158,9 @@ class Scenario:
 
     def compare(self, window, what, key, how, promise):
         """Medians of the rounds; ratios and differences are taken within a round."""
-        ours = self.series(window, "turnpike", key)
-        other = {"over direct": (window, "direct"), "x c16 at least": ("plain_c16", "turnpike")}
+        ours = self.series(window, "limits" if window == "limits_c64" else "turnpike", key)
+        other = {"over direct": (window, "direct"), "x c16 at least": ("plain_c16", "turnpike"),
+                 "x plain": ("plain_c64", "turnpike")}
         reference = self.series(*other.get(how, (window, "nginx")), key)
         pairs = [(x, y) for x, y in zip(ours, reference) if x is not None and y]
         if not pairs:
@@ -183,6 +191,36 @@ class Scenario:
             time.sleep(max(0.0, began + 1 - time.monotonic()))
         reused = 1 - self.upstream.connections / max(1, self.upstream.calls)
         self.add(f"upstream connections reused, 1 call/s for {self.args.quiet} s on 4 threads", reused, None, "at least", 0.9)
+
+    def redis(self):
+        """The same call through a data plane that shares its limits: CPU, and how often Redis is asked."""
+        redis = self.world.redis()
+        self.args.mock_pids.append(redis.pid)
+        data, url, _, metrics = self.world.data_plane("sharing", self.args.gw_cpu, redis=redis)
+        await_true("limits are shared", 10, lambda: counter(metrics, "turnpike_redis_connected") == 1, data)
+        run = self.bench.Run(self.args, {"name": "redis", "url": url, "model": MODEL, "pid": data.pid,
+                                         "headers": [f"{k}: {v}" for k, v in self.limits.items()]}, 0, dict(os.environ))
+        file = run.body_file("plain")
+        run.wrk(16, self.args.warmup, file)
+        scripts = lambda: float(self.world.ask_redis(redis, "INFO commandstats").split("cmdstat_evalsha:calls=")[1].split(",")[0])
+        results = []
+        for _ in range(self.args.rounds):
+            before = scripts()
+            result = run.wrk(64, self.args.duration, file)
+            result["scripts"] = (scripts() - before) / result["requests"]
+            run.emit("redis_c64", **result)
+            results.append(result)
+        middle = lambda key: statistics.median(result[key] for result in results)
+        plain = [x for x in self.series("plain_c64", "turnpike", "cpu_us_per_req") if x]
+        self.lines.append(("CPU of such a call where limits are shared through Redis, to one without limits, µs",
+                           middle("cpu_us_per_req"), statistics.median(plain) if plain else None,
+                           middle("cpu_us_per_req") / statistics.median(plain) if plain else None, "", None, None))
+        self.add("scripts that Redis runs for a call, what was used told with it", middle("scripts"), None, "at most", 2)
+        failed = counter(metrics, "turnpike_redis_failures_total")
+        self.add("calls that Redis did not answer within 20 ms, of a thousand",
+                 1000 * failed / sum(result["requests"] for result in results), None, "", None)
+        data.terminate()
+        data.wait()
 
     def crowd(self):
         """Idle connections of clients that have called once."""
@@ -225,6 +263,8 @@ class Scenario:
         planes.intake(self, self.args.duration * 4)
         planes.keys(self, self.args.keys)
         planes.restart(self, self.args.keys)
+        if self.args.listed:
+            planes.lists(self, self.args.listed)
 
     def table(self):
         number = lambda x: "" if x is None else f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
@@ -254,12 +294,14 @@ def arguments():
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--duration", type=int, default=5, help="seconds of a window")
     ap.add_argument("--warmup", type=int, default=2)
-    ap.add_argument("--only", help="windows, by comma: plain_c16, plain_c64, plain_c256, open, stream, paced, prose, code")
+    ap.add_argument("--only", help="windows, by comma: plain_c16, plain_c64, limits_c64, plain_c256, open, stream, paced, prose, code")
     ap.add_argument("--intake", choices=("live", "frozen"), default="live",
                     help="frozen: the control plane stands still within a window, so that it takes nothing of the load's core")
     ap.add_argument("--quiet", type=int, default=60, help="seconds of the quiet gateway; 0 leaves it out")
+    ap.add_argument("--redis", type=int, default=1, help="0 leaves out the data plane that shares its limits")
     ap.add_argument("--connections", type=int, default=10000, help="idle connections; 0 leaves them out")
     ap.add_argument("--keys", type=int, default=10000, help="keys made at the end, and found in the disk copy; 0 leaves it out")
+    ap.add_argument("--listed", type=int, default=1_000_000, help="keys that are there when lists are asked for")
     ap.add_argument("--soak", type=int, default=0, help="seconds at full load, such as 3600")
     ap.add_argument("--max-foreign", type=float, default=0.05)
     ap.add_argument("--retries", type=int, default=2)
@@ -286,6 +328,8 @@ def main():
         scenario.rounds()
         if args.quiet:
             scenario.quiet()
+        if args.redis:
+            scenario.redis()
         if args.connections:
             scenario.crowd()
         if args.soak:

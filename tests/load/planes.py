@@ -2,7 +2,7 @@
 
 Here the control plane and Postgres have both cores, and nothing else runs on them.
 """
-import json, os, signal, statistics, subprocess, time
+import json, os, shutil, signal, statistics, subprocess, time
 
 from world import MODEL, Broken, await_true, call, counter
 
@@ -48,6 +48,27 @@ def keys(scenario, count):
     status, text = call(world.admin + "/key/generate?wait=applied", "POST", {}, {"Authorization": f"Bearer {world.master}"})
     if status != 200:
         raise Broken(f"/key/generate?wait=applied: {status} {text[:300]}")
+
+
+def lists(scenario, count):
+    """The first page of lists when there are `count` keys. They are put in by SQL; data planes are not told."""
+    world = scenario.world
+    psql = shutil.which("psql") or os.path.join(os.environ.get("PG_BINDIR", ""), "psql")
+    put = f"""insert into keys (hash, masked, alias, user_id, metadata)
+              select sha256(convert_to('sk-listed-' || n, 'UTF8')), 'sk-...' || right('000' || n, 4), 'listed-' || n, 'user-' || n / 3, '{{}}'
+              from generate_series(1, {count}) n; analyze keys"""
+    subprocess.run([psql, world.database_url, "--no-psqlrc", "--quiet", "--command", put], check=True)
+    for what, query in (("/key/list, first page", ""), ("/key/list of a user", "&user_id=user-7"),
+                        ("/key/list, sorted by spend", "&sort_by=spend&sort_order=desc")):
+        took = []
+        for _ in range(20):
+            began = time.monotonic()
+            status, text = call(f"{world.admin}/key/list?size=50{query}&return_full_object=true",
+                                headers={"Authorization": f"Bearer {world.master}"})
+            took.append((time.monotonic() - began) * 1000)
+            if status != 200:
+                raise Broken(f"{what}: {status} {text[:300]}")
+        scenario.add(f"{what}, {count:,} keys, p50 ms", statistics.median(took), None, "at most", 50)
 
 
 def intake(scenario, seconds):

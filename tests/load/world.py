@@ -116,19 +116,47 @@ class World:
         self.admin = f"http://127.0.0.1:{admin_port}"
         await_true("the control plane is ready", 60, lambda: call(self.admin + "/health/readiness")[0] == 200, p)
         self.master = master
-        status, text = call(self.admin + "/key/generate", "POST", {}, {"Authorization": f"Bearer {master}"})
-        if status != 200:
-            raise Broken(f"/key/generate: {status} {text}")
-        self.key = json.loads(text)["key"]
+        self.key = self.new("/key/generate", {})["key"]
         return p
 
-    def data_plane(self, name, cpu, threads=None):
+    def new(self, path, wishes):
+        """Makes something at the admin API, and waits until data planes have it."""
+        status, text = call(f"{self.admin}{path}?wait=applied", "POST", wishes, {"Authorization": f"Bearer {self.master}"})
+        if status != 200:
+            raise Broken(f"{path}: {status} {text}")
+        return json.loads(text)
+
+    def key_with_limits(self):
+        """A key that has all kinds of limits, and budgets, as has its team; none is ever reached."""
+        many, much = 10**9, 10**6
+        limits = {"rpm_limit": many, "tpm_limit": many, "max_parallel_requests": many, "max_budget": much}
+        self.new("/team/new", {"team_id": "load", **limits})
+        return {"Authorization": "Bearer " + self.new("/key/generate", {"team_id": "load", **limits})["key"]}
+
+    def redis(self):
+        """A Redis on the load's core. It is made to believe that it has counted for long."""
+        port = free_port()
+        p = self.start("redis", self.load_cpu, ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+                                                "--appendonly", "no", "--dir", self.work])
+        p.port = port
+        await_true("Redis answers", 10, lambda: self.ask_redis(p, "PING").startswith("+PONG"), p)
+        self.ask_redis(p, "SET {tp}:since 1")
+        return p
+
+    def ask_redis(self, redis, command):
+        with socket.create_connection(("127.0.0.1", redis.port), 5) as s:
+            s.sendall(f"{command}\r\n".encode())
+            return s.recv(1 << 20).decode()
+
+    def data_plane(self, name, cpu, threads=None, redis=None):
         """A data plane and how to call it: process, base, headers, address of its metrics, seconds until it was ready."""
         port, metrics = free_port(), free_port()
         env = {"TURNPIKE_METRICS_PORT": str(metrics), "TURNPIKE_LINGER_SECONDS": "0", "TURNPIKE_SPOOL_MAX_MB": "16384",
                "RUST_LOG": "warn"}
         if threads:
             env["TURNPIKE_THREADS"] = str(threads)
+        if redis:
+            env["REDIS_URL"] = f"redis://127.0.0.1:{redis.port}"
         began = time.monotonic()
         p = self.start(name, cpu, [os.path.join(self.binaries, "turnpike-data-plane"), "--control-plane",
                                    f"https://127.0.0.1:{self.grpc_port}", "--join-token-file",
