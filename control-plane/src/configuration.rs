@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use litellm_config::reference::Value;
 use litellm_config::{Config, Finding, Severity, Sources};
 use sha2::{Digest, Sha256};
 
@@ -86,14 +87,40 @@ pub(crate) fn read_in(
         digest.update(&text);
         Ok(text)
     };
-    let reading = litellm_config::read(&text, &Sources { environment, include: &include });
+    let mut reading = litellm_config::read(&text, &Sources { environment, include: &include });
     let findings = reading.findings;
+    if let Some(list) = names_file(&reading.config, environment) {
+        let file = folder.join(list);
+        let unreadable = |source| ConfigurationError::Unreadable { path: file.clone(), source };
+        let names = fs::read_to_string(&file).map_err(unreadable)?;
+        let mut digest = digest.borrow_mut();
+        digest.update(names.len().to_be_bytes());
+        digest.update(&names);
+        put_names(&mut reading.config, &names);
+    }
     match findings.iter().any(|finding| finding.severity == Severity::Error) {
         true => Err(ConfigurationError::Wrong { path: path.to_owned(), findings: Findings(findings) }),
         false => {
             let sha256 = digest.into_inner().finalize().into();
             Ok(Configuration { config: reading.config, sha256, findings })
         }
+    }
+}
+
+const NAMES: (&str, &str) = ("litellm_settings", "blocked_user_list");
+
+/// The file that lists blocked customers, where the configuration names one instead of them.
+fn names_file(config: &Config, environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let text = config.sections.get(NAMES.0)?.get(NAMES.1)?.as_str()?;
+    let file = Value::read(text).resolve(&|name| config.variable(name, environment));
+    file.filter(|file| !file.is_empty())
+}
+
+/// Puts what the file says, a name on each line, in its place.
+fn put_names(config: &mut Config, names: &str) {
+    let names: Vec<&str> = names.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+    if let Some(settings) = config.sections.get_mut(NAMES.0).and_then(serde_json::Value::as_object_mut) {
+        settings.insert(NAMES.1.to_owned(), names.into());
     }
 }
 
@@ -144,6 +171,19 @@ mod tests {
         let error = read_in(&path, &|_| None).unwrap_err().to_string();
         assert!(error.contains("model_list[0]") && error.contains("model_list[1]"), "{error}");
         assert!(matches!(read_in(Path::new("/nowhere/x.yaml"), &|_| None), Err(ConfigurationError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_list_of_blocked_customers_may_lie_in_a_file_of_its_own() {
+        let (folder, path) =
+            file("config.yaml", &format!("{GOOD}litellm_settings: {{blocked_user_list: blocked.txt}}\n"));
+        assert!(matches!(read_in(&path, &|_| None), Err(ConfigurationError::Unreadable { .. })), "it is not there");
+        fs::write(folder.path().join("blocked.txt"), "mallory\n\n  trudy \n").unwrap();
+        let read = read_in(&path, &|_| None).unwrap();
+        let list = &read.config.sections["litellm_settings"]["blocked_user_list"];
+        assert_eq!(*list, serde_json::json!(["mallory", "trudy"]));
+        fs::write(folder.path().join("blocked.txt"), "mallory\n").unwrap();
+        assert_ne!(read_in(&path, &|_| None).unwrap().sha256, read.sha256);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod access;
 mod access_groups;
+mod addresses;
 mod app;
 mod audit;
 mod budgets;

@@ -9,8 +9,9 @@ use providers::FaultClass;
 use crate::ledger::OpenError;
 use crate::pipeline::attempt::AttemptError;
 use crate::pipeline::authenticate::AuthenticateError;
-use crate::pipeline::authorize::AuthorizeError;
+use crate::pipeline::authorize::{AuthorizeError, Owner};
 use crate::pipeline::decode::DecodeError;
+use crate::pipeline::gate::GateError;
 use crate::pipeline::refused::AdmitError;
 use crate::pipeline::route::RouteError;
 
@@ -19,6 +20,8 @@ use crate::pipeline::route::RouteError;
 pub(crate) enum ProxyError {
     #[error("this data plane has no snapshot yet: it waits for its control plane")]
     NoSnapshot,
+    #[error(transparent)]
+    Gate(#[from] GateError),
     #[error(transparent)]
     Authenticate(#[from] AuthenticateError),
     #[error(transparent)]
@@ -67,6 +70,7 @@ impl ProxyError {
     pub(crate) fn tell(&self) -> Told {
         let (status, kind, param) = match self {
             Self::NoSnapshot => (StatusCode::SERVICE_UNAVAILABLE, "internal_server_error", None),
+            Self::Gate(error) => gate(error),
             Self::Authenticate(error) => authenticate(error),
             Self::Decode(error) => decode(error),
             Self::Authorize(error) => authorize(error),
@@ -105,6 +109,16 @@ type Words = (StatusCode, &'static str, Option<String>);
 /// Most refusals carry the text `None` as their param: clients' fixtures have it (admin_api.md 4.1.3).
 fn auth_error(status: StatusCode) -> Words {
     (status, "auth_error", Some("None".to_owned()))
+}
+
+fn gate(error: &GateError) -> Words {
+    match error {
+        GateError::Address { .. } | GateError::Route { .. } | GateError::AdminOnly { .. } => {
+            auth_error(StatusCode::FORBIDDEN)
+        }
+        GateError::User | GateError::Param { .. } => auth_error(StatusCode::UNAUTHORIZED),
+        GateError::Customer { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
+    }
 }
 
 fn authenticate(error: &AuthenticateError) -> Words {
@@ -149,6 +163,9 @@ fn authorize(error: &AuthorizeError) -> Words {
         AuthorizeError::Model { owner, .. } => (StatusCode::FORBIDDEN, owner.error_type(), Some("model".to_owned())),
         AuthorizeError::Role { .. } | AuthorizeError::Route { .. } => auth_error(StatusCode::FORBIDDEN),
         AuthorizeError::Unknown { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
+        AuthorizeError::Region { .. } => {
+            (StatusCode::FORBIDDEN, Owner::Customer.error_type(), Some("model".to_owned()))
+        }
         AuthorizeError::CustomerBlocked { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
         AuthorizeError::Blocked { .. } => (StatusCode::FORBIDDEN, "permission_error", None),
     }

@@ -35,6 +35,9 @@ pub const OWNERS: &str = "owners";
 /// The feature that a data plane must have to serve a key that acts as the one that took its place.
 pub const REPLACED: &str = "replaced-keys";
 
+/// The feature that a data plane must have to ask at the gate: for addresses, routes, and parameters that calls must have.
+pub const GATE: &str = "gate";
+
 /// Carries the whole join token on every call between the planes.
 pub const JOIN_TOKEN_HEADER: &str = "x-turnpike-join-token";
 

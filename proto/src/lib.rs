@@ -5,11 +5,13 @@
 //! read alike: how a presented key becomes a look-up, what an amount of money is, what usage costs.
 //! Policy and I/O stay in the planes.
 
+pub mod address;
 pub mod channel;
 pub mod key;
 pub mod money;
 pub mod owner;
 pub mod price;
+pub mod routes;
 
 #[allow(
     clippy::all,

@@ -12,6 +12,7 @@ mod customers;
 mod damaged_copy;
 mod endings;
 mod faults;
+mod gate;
 mod hang_ups;
 mod herd;
 mod hostile;

@@ -4,10 +4,12 @@ use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
 use proto::KeyHash;
+use proto::routes::{Reach, any_covers};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Actor, Credential, DEFAULT_USER_ID, MasterKey, Role, SaysChangedBy, presented, routes, store};
+use super::gate::Gate;
+use super::{Actor, Credential, DEFAULT_USER_ID, MasterKey, Role, SaysChangedBy, presented};
 use crate::app::App;
 use crate::http::{moment, path};
 use crate::keys::{self, Key};
@@ -44,6 +46,14 @@ pub(crate) enum AccessError {
     /// A list is asked for that is not theirs to see.
     #[error("{0}")]
     ListRefused(String),
+    /// Callers from there are not let in.
+    #[error("callers from {address} are not let in")]
+    Address { address: String },
+    /// The operator opened other routes alone.
+    #[error("{route} is closed")]
+    Closed { route: String },
+    #[error("{route} is for proxy admins")]
+    AdminOnlyRoute { route: String },
     #[error("reading who is asking")]
     Database(#[from] sqlx::Error),
 }
@@ -53,46 +63,88 @@ impl FromRequestParts<App> for Actor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AccessError> {
         let route = path::shown(parts.uri.path()).into_owned();
-        let says_changed_by = changed_by(&parts.headers);
-        let admin = |credential| Actor {
-            credential,
-            role: Role::ProxyAdmin,
-            user_id: Some(DEFAULT_USER_ID.to_owned()),
-            route: route.clone(),
-            says_changed_by: says_changed_by.clone(),
-            may_say_changed_by: SaysChangedBy::Ignored,
-        };
-        if let MasterKey::NoAuth = app.master {
-            return Ok(admin(Credential::Nothing));
-        }
         let mut db = app.db.acquire().await?;
-        let only = store::key_header(&mut db).await?;
-        let presented = presented::key(&parts.headers, only.as_deref())?;
-        let hash = KeyHash::of(presented);
-        if app.master.is(&hash) {
-            return Ok(admin(Credential::Master));
-        }
-        if !presented.starts_with("sk-") {
-            return Err(AccessError::NotVirtual { shown: ends(presented) });
-        }
-        let shown = last_four(presented);
-        let Some(key) = keys::shown(&mut db, &hash, moment::now()).await? else {
-            return Err(AccessError::Unknown { shown, hash });
+        let gate = Gate::read(&mut db).await?;
+        let address = gate.address(&parts.headers, &parts.extensions);
+        gate.enter(address, &route)?;
+        parts.extensions.insert(address);
+        let actor = match actor(&mut db, app, &parts.headers, &gate, route.clone()).await {
+            Err(AccessError::Database(error)) => return Err(error.into()),
+            Err(_) if gate.is_public(&route) => return Ok(Self::anybody(route)),
+            actor => actor?,
         };
-        let may_say_changed_by = valid(&mut db, &key, moment::now(), shown).await?;
-        routes::permit(&key.allowed_routes, &route)?;
-        let role = match &key.user_id {
-            Some(user_id) => users::role(&mut db, user_id).await?,
-            None => None,
-        };
-        Ok(Actor {
-            user_id: key.user_id.clone(),
-            role: Role::named(role.as_deref()),
-            credential: Credential::Key(Box::new(key)),
-            route: route.clone(),
-            says_changed_by: says_changed_by.clone(),
-            may_say_changed_by,
-        })
+        gate.check_role(actor.role, &route)?;
+        Ok(actor)
+    }
+}
+
+/// Who it is that presents a key, and that the key may call this route.
+async fn actor(
+    db: &mut PgConnection,
+    app: &App,
+    headers: &HeaderMap,
+    gate: &Gate,
+    route: String,
+) -> Result<Actor, AccessError> {
+    let says_changed_by = changed_by(headers);
+    let admin = |credential| Actor {
+        credential,
+        role: Role::ProxyAdmin,
+        user_id: Some(DEFAULT_USER_ID.to_owned()),
+        route: route.clone(),
+        says_changed_by: says_changed_by.clone(),
+        may_say_changed_by: SaysChangedBy::Ignored,
+    };
+    if let MasterKey::NoAuth = app.master {
+        return Ok(admin(Credential::Nothing));
+    }
+    let presented = presented::key(headers, gate.key_header.as_deref())?;
+    let hash = KeyHash::of(presented);
+    if app.master.is(&hash) {
+        return Ok(admin(Credential::Master));
+    }
+    if !presented.starts_with("sk-") {
+        return Err(AccessError::NotVirtual { shown: ends(presented) });
+    }
+    let shown = last_four(presented);
+    let Some(key) = keys::shown(db, &hash, moment::now()).await? else {
+        return Err(AccessError::Unknown { shown, hash });
+    };
+    let may_say_changed_by = valid(db, &key, moment::now(), shown).await?;
+    permit(&key.allowed_routes, &route)?;
+    let role = match &key.user_id {
+        Some(user_id) => users::role(db, user_id).await?,
+        None => None,
+    };
+    Ok(Actor {
+        user_id: key.user_id.clone(),
+        role: Role::named(role.as_deref()),
+        credential: Credential::Key(Box::new(key)),
+        route,
+        says_changed_by,
+        may_say_changed_by,
+    })
+}
+
+impl Actor {
+    /// Somebody without a good key on a route that is open to everybody: they may look, and nothing is theirs.
+    fn anybody(route: String) -> Self {
+        Self {
+            credential: Credential::Nothing,
+            role: Role::InternalUserViewer,
+            user_id: None,
+            route,
+            says_changed_by: None,
+            may_say_changed_by: SaysChangedBy::Ignored,
+        }
+    }
+}
+
+/// Whether a key with this list may call `route`. An empty list allows every route.
+fn permit(allowed: &[String], route: &str) -> Result<(), AccessError> {
+    match allowed.is_empty() || any_covers(allowed.iter().map(String::as_str), route, Reach::Below) {
+        true => Ok(()),
+        false => Err(AccessError::RouteNotAllowed { route: route.to_owned(), allowed: allowed.to_vec() }),
     }
 }
 
@@ -146,6 +198,17 @@ fn ends(presented: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_list_of_routes_allows_all_and_any_other_only_what_it_covers() {
+        let allows = |entries: &[&str], route: &str| {
+            permit(&entries.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>(), route).is_ok()
+        };
+        assert!(allows(&[], "/key/info") && allows(&["/key"], "/key/info") && allows(&["/key/*"], "/key/info"));
+        assert!(allows(&["management_routes"], "/team/new") && allows(&["LiteLLMRoutes.info_routes"], "/key/info"));
+        assert!(!allows(&["/key/in"], "/key/info") && !allows(&["info_routes"], "/key/generate"));
+        assert!(!allows(&["llm_api_routes"], "/key/info") && !allows(&[""], "/key/info"));
+    }
 
     #[test]
     fn of_a_key_that_is_none_only_the_ends_are_repeated() {

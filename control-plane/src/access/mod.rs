@@ -1,13 +1,13 @@
 //! Who is asking, and what they may do.
 //!
-//! A request becomes an [`Actor`] ([`authenticate`]) by what it presents ([`presented`]): the master key or a virtual
-//! key. What an actor may do is decided in one place ([`permission`]). Slices ask and never look at roles.
+//! A request becomes an [`Actor`] ([`authenticate`]) behind the [`gate`], by what it presents ([`presented`]): the master key or
+//! a virtual key. What an actor may do is decided in one place ([`permission`]). Slices ask and never look at roles.
 
 mod authenticate;
+mod gate;
 mod master;
 mod permission;
 mod presented;
-mod routes;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,6 +15,7 @@ mod tests;
 use proto::KeyHash;
 
 pub(crate) use authenticate::AccessError;
+pub(crate) use gate::{CallerAddress, is_among};
 pub(crate) use master::{DEFAULT_USER_ID, MASTER_KEY_ALIAS, MasterKey};
 pub(crate) use permission::{Permission, Subject};
 
@@ -40,7 +41,7 @@ pub(crate) struct Actor {
 pub(crate) enum Credential {
     Master,
     Key(Box<Key>),
-    /// Nothing: the control plane runs without authentication.
+    /// Nothing: the control plane runs without authentication, or the route is open to everybody.
     Nothing,
 }
 

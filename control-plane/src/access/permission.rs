@@ -56,6 +56,9 @@ pub(crate) enum Permission {
     ChangeTag,
     ReadFleet,
     ChangeFleet,
+    /// From where callers are let in.
+    ReadAddresses,
+    ChangeAddresses,
 }
 
 /// With what.
@@ -109,7 +112,9 @@ impl Actor {
             | Permission::ReadTag
             | Permission::ChangeTag
             | Permission::ReadFleet
-            | Permission::ChangeFleet => Err(self.admins_only()),
+            | Permission::ChangeFleet
+            | Permission::ReadAddresses
+            | Permission::ChangeAddresses => Err(self.admins_only()),
             // Nor a team's admin for the team: who names a host and a reference to the environment is told what it holds.
             Permission::ChangeModel => Err(AccessError::Forbidden(format!(
                 "Only proxy admins add and change models. Route={}. Your role={}. Your user_id={}",
@@ -278,6 +283,7 @@ impl Permission {
             | Self::ReadCustomer
             | Self::ReadTag
             | Self::ListTags
+            | Self::ReadAddresses
             | Self::ReadFleet => true,
             Self::CreateKey
             | Self::ChangeKey
@@ -303,6 +309,7 @@ impl Permission {
             | Self::ChangeBudget
             | Self::ChangeCustomer
             | Self::ChangeTag
+            | Self::ChangeAddresses
             | Self::ChangeFleet => false,
         }
     }

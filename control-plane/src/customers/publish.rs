@@ -17,13 +17,15 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
     let rows = sqlx::query_as!(
         Row,
         r#"select c.customer_id as "customer_id!", c.blocked as "blocked!", c.models as "models!",
+                  c.default_model as "default_model?", c.allowed_model_region as "allowed_model_region?",
                   b.max_budget_nano_usd as "max_budget_nano_usd?",
                   b.budget_duration as "budget_duration?", b.model_max_budget as "model_max_budget?",
                   b.temp_increase_nano_usd as "temp_increase_nano_usd?", b.temp_expires_at as "temp_expires_at?",
                   b.rpm_limit as "rpm_limit?", b.tpm_limit as "tpm_limit?",
                   b.max_parallel_requests as "max_parallel_requests?"
            from customers c left join budgets b on b.budget_id = c.budget_id
-           where c.blocked or c.models <> '{}' or c.budget_id is not null"#,
+           where c.blocked or c.models <> '{}' or c.budget_id is not null or c.default_model is not null
+               or c.allowed_model_region is not null"#,
     );
     rows.fetch(db).try_filter_map(|row| ready(Ok(row.into_upsert())))
 }
@@ -33,6 +35,7 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
     let rows = sqlx::query_as!(
         Row,
         r#"select c.customer_id as "customer_id!", c.blocked as "blocked!", c.models as "models!",
+                  c.default_model as "default_model?", c.allowed_model_region as "allowed_model_region?",
                   b.max_budget_nano_usd as "max_budget_nano_usd?",
                   b.budget_duration as "budget_duration?", b.model_max_budget as "model_max_budget?",
                   b.temp_increase_nano_usd as "temp_increase_nano_usd?", b.temp_expires_at as "temp_expires_at?",
@@ -51,6 +54,8 @@ struct Row {
     customer_id: String,
     blocked: bool,
     models: Vec<String>,
+    default_model: Option<String>,
+    allowed_model_region: Option<String>,
     max_budget_nano_usd: Option<i64>,
     budget_duration: Option<String>,
     model_max_budget: Option<Value>,
@@ -77,8 +82,12 @@ impl Row {
                 Extra::until(self.temp_increase_nano_usd, self.temp_expires_at),
             ),
             models: self.models,
+            default_model: self.default_model.unwrap_or_default(),
+            allowed_region: self.allowed_model_region.unwrap_or_default(),
         };
-        let is_news = owner.blocked || owner.limits.is_some() || !owner.budgets.is_empty() || !owner.models.is_empty();
+        let is_served_elsewhere = !owner.default_model.is_empty() || !owner.allowed_region.is_empty();
+        let is_limited = owner.limits.is_some() || !owner.budgets.is_empty() || !owner.models.is_empty();
+        let is_news = owner.blocked || is_limited || is_served_elsewhere;
         is_news.then(|| Upsert::of(pb::resource::Body::Owner(owner), false))
     }
 }
@@ -114,18 +123,20 @@ mod tests {
         let models = json!({"m": {"max_budget": 1, "budget_duration": "1d"}});
         world.post("/budget/new", json!({"budget_id": "b", "max_budget": 5, "temp_budget_increase": 2, "temp_budget_expiry": "2030-01-01"})).await.ok();
         for body in [
-            json!({"user_id": "plain", "alias": "x", "allowed_model_region": "eu", "soft_budget": 1}),
+            json!({"user_id": "plain", "alias": "x", "soft_budget": 1}),
             json!({"user_id": "a", "blocked": true}),
             json!({"user_id": "b", "models": ["m"]}),
             json!({"user_id": "c", "rpm_limit": 1, "tpm_limit": 2, "max_parallel_requests": 3}),
             json!({"user_id": "d", "budget_id": "b"}),
             json!({"user_id": "e", "model_max_budget": models}),
+            json!({"user_id": "f", "allowed_model_region": "eu"}),
         ] {
             world.post("/customer/new", body).await.ok();
         }
         let owners = published(&world).await;
         let ids: Vec<&str> = owners.iter().map(|owner| owner.id.as_str()).collect();
-        assert_eq!(ids, ["a", "b", "c", "d", "e"]);
+        assert_eq!(ids, ["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(owners[5].allowed_region, "eu");
         assert!(owners.iter().all(|owner| owner.kind() == pb::OwnerKind::Customer));
         let limits = pb::Ceilings { requests_per_minute: Some(1), tokens_per_minute: Some(2), at_once: Some(3) };
         assert_eq!((owners[0].blocked, owners[1].models[0].as_str(), owners[2].limits), (true, "m", Some(limits)));

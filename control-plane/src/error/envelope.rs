@@ -9,6 +9,7 @@ use time::macros::format_description;
 use super::{AdminError, Habit, InputError};
 use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
+use crate::addresses::AddressError;
 use crate::budgets::BudgetError;
 use crate::credentials::CredentialError;
 use crate::customers::CustomerError;
@@ -69,6 +70,7 @@ pub(super) fn of(error: &AdminError, habit: Habit) -> Envelope {
         AdminError::Budget(error) => budget(error, habit),
         AdminError::Customer(error) => customer(error, habit),
         AdminError::Tag(error) => tag(error, habit),
+        AdminError::Address(error) => address(error),
         AdminError::Limit(error) => limit(error, habit),
         AdminError::Spend(error) => match error {
             SpendError::Day { .. } | SpendError::TooManyDays { .. } => {
@@ -115,6 +117,7 @@ fn access(error: &AccessError, habit: Habit) -> Envelope {
         Envelope::error(StatusCode::UNAUTHORIZED, kind, Some(param), message)
     };
     let auth = |message: String| unauthenticated("auth_error", NONE, format!("Authentication Error, {message}"));
+    let forbidden = |message: String| Envelope::error(StatusCode::FORBIDDEN, "auth_error", Some(NONE), message);
     match error {
         AccessError::NoKey => auth("No api key passed in.".to_owned()),
         AccessError::Malformed => auth(
@@ -167,6 +170,11 @@ fn access(error: &AccessError, habit: Habit) -> Envelope {
                 "Team member does not have permissions for endpoint: {route}. An admin of team={team_id} grants them."
             ),
         ),
+        AccessError::Address { address } => forbidden(format!("Access forbidden: IP address {address} not allowed.")),
+        AccessError::Closed { route } => forbidden(format!("Access forbidden: Route {route} not allowed")),
+        AccessError::AdminOnlyRoute { route } => {
+            forbidden(format!("user not allowed to access this route. Route={route} is an admin only route"))
+        }
         AccessError::Forbidden(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         AccessError::ListRefused(message) => Envelope::error(StatusCode::FORBIDDEN, "bad_request_error", None, message),
         AccessError::Database(error) => database(error),
@@ -319,6 +327,17 @@ fn customer(error: &CustomerError, habit: Habit) -> Envelope {
         CustomerError::UnknownModel(_) => Habit::Plain.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         CustomerError::Budget(error) => budget(error, habit),
         CustomerError::Database(error) => database(error),
+    }
+}
+
+/// LiteLLM's framework words these, at every endpoint.
+fn address(error: &AddressError) -> Envelope {
+    match error {
+        AddressError::NotOne(_) | AddressError::Exists | AddressError::OfFile | AddressError::LocksOut { .. } => {
+            Envelope::detail(StatusCode::BAD_REQUEST, error.to_string())
+        }
+        AddressError::Absent => Envelope::detail(StatusCode::NOT_FOUND, error.to_string()),
+        AddressError::Database(error) => database(error),
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) use refusals::{ErrorBody, IssuesBody, Refusals};
 
 use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
+use crate::addresses::AddressError;
 use crate::budgets::BudgetError;
 use crate::credentials::CredentialError;
 use crate::customers::CustomerError;
@@ -52,6 +53,8 @@ pub(crate) enum AdminError {
     Customer(#[from] CustomerError),
     #[error(transparent)]
     Tag(#[from] TagError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
     #[error(transparent)]
     Limit(#[from] LimitError),
     #[error(transparent)]

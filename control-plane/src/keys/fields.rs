@@ -80,7 +80,8 @@ pub(crate) const CHANGED_BY_FLAG: &str = "allow_litellm_changed_by_header";
 pub(super) const SERVICE_ACCOUNT: &str = "service_account_id";
 
 /// Fields of metadata that limit what a key may do. Its holder neither changes nor removes them.
-pub(super) const LIMITING_METADATA: &[&str] = &["model_rpm_limit", "model_tpm_limit", "tag_rpm_limit"];
+pub(super) const LIMITING_METADATA: &[&str] =
+    &["model_rpm_limit", "model_tpm_limit", "tag_rpm_limit", "enforced_params"];
 
 /// Fields of metadata that widen what a key may do. Only proxy admins set them.
 pub(super) const RESERVED_METADATA: &[&str] = &[

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::budgets::publish::{Extra, budgets};
+use crate::publish::gate::texts;
 use crate::publish::resource::{Upsert, ceilings, flag, model_ceilings, name_map, strings};
 
 /// All keys, in no order; among them values that were replaced, which have the rights of the new one until they end.
@@ -17,7 +18,8 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
         r#"select shown_hash as "hash!", shown_masked as masked, acts_as, alias, user_id, team_id, organization_id,
                   models as "models!", nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
-                  metadata -> 'allow_client_mock_response' as mock, blocked, least(expires_at, revoke_at) as expires_at,
+                  metadata -> 'allow_client_mock_response' as mock, metadata -> 'enforced_params' as enforced,
+                  coalesce(metadata ? 'service_account_id', false) as "service!", blocked, least(expires_at, revoke_at) as expires_at,
                   max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
                   metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
@@ -42,7 +44,8 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
         r#"select shown_hash as "hash!", shown_masked as masked, acts_as, alias, user_id, team_id, organization_id,
                   models as "models!", nullif(aliases, '{}') as aliases,
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
-                  metadata -> 'allow_client_mock_response' as mock, blocked, least(expires_at, revoke_at) as expires_at,
+                  metadata -> 'allow_client_mock_response' as mock, metadata -> 'enforced_params' as enforced,
+                  coalesce(metadata ? 'service_account_id', false) as "service!", blocked, least(expires_at, revoke_at) as expires_at,
                   max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
                   metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
@@ -77,6 +80,8 @@ struct Row {
     overrides: bool,
     tags: Option<Value>,
     mock: Option<Value>,
+    enforced: Option<Value>,
+    service: bool,
     blocked: Option<bool>,
     expires_at: Option<OffsetDateTime>,
     max_budget_nano_usd: Option<i64>,
@@ -119,6 +124,8 @@ impl Row {
             allowed_routes: self.allowed_routes,
             limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
             model_limits,
+            enforced_params: self.enforced.as_ref().map(texts).unwrap_or_default(),
+            service_account: self.service,
             budgets: budgets(
                 self.max_budget_nano_usd,
                 self.budget_duration.as_deref(),
@@ -163,6 +170,8 @@ mod tests {
             overrides: false,
             tags: Some(serde_json::json!(["a", 1])),
             mock: Some(Value::Bool(true)),
+            enforced: None,
+            service: false,
             blocked,
             expires_at: None,
             max_budget_nano_usd: None,

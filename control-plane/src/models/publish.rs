@@ -112,6 +112,7 @@ impl<'a> Resolver<'a> {
             litellm_model: read.litellm_model,
             drop_params: strings(params.get("additional_drop_params")),
             base_model: read.base_model.unwrap_or_default(),
+            region: region(params.get("region_name"), &look_up),
         })
     }
 
@@ -171,4 +172,9 @@ fn resolved(members: &Map<String, Value>, look_up: &dyn Fn(&str) -> Option<Strin
 /// A duration of 0 means that none is set, so the shortest is one millisecond.
 fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX).max(1)
+}
+/// `region_name` as customers' regions are compared with it.
+fn region(name: Option<&Value>, look_up: &dyn Fn(&str) -> Option<String>) -> String {
+    let name = name.and_then(Value::as_str).and_then(|name| Text::read(name).resolve(look_up));
+    name.map(|name| name.trim().to_ascii_lowercase()).unwrap_or_default()
 }

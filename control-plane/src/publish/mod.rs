@@ -11,6 +11,7 @@ mod cut;
 pub(crate) mod delta;
 pub(crate) mod feed;
 pub(crate) mod fleet;
+pub(crate) mod gate;
 mod owners;
 mod paths;
 mod refresh;

@@ -1,17 +1,20 @@
 //! Which admin paths a data plane forwards to the control plane, so that clients need one address.
 
 /// As Welcome lists them: a trailing `*` stands for any end. Everything here is served by the admin router.
-pub(super) const FORWARDED: [&str; 26] = [
+pub(super) const FORWARDED: [&str; 29] = [
     "/",
     "/access_group/*",
+    "/add/allowed_ip",
     "/audit*",
     "/budget/*",
     "/credentials",
     "/credentials/*",
     "/customer/*",
+    "/delete/allowed_ip",
     "/end_user/*",
     "/fleet",
     "/fleet/*",
+    "/get/allowed_ips",
     "/global/*",
     "/key/*",
     "/model/*",

@@ -27,7 +27,15 @@ impl Upsert {
             Body::Deployment(_) => (false, false, false),
         };
         let replaced = matches!(&body, Body::Key(key) if !key.acts_as.is_empty());
+        let asks = match &body {
+            Body::Key(key) => !key.enforced_params.is_empty(),
+            Body::Team(team) => !team.enforced_params.is_empty(),
+            Body::Settings(settings) => settings.gate.is_some(),
+            Body::Owner(owner) => !owner.allowed_region.is_empty(),
+            Body::User(_) | Body::Deployment(_) => false,
+        };
         let needed = [
+            (asks, proto::channel::GATE),
             (limits, proto::channel::LIMITS),
             (budgets, proto::channel::BUDGETS),
             (owners, proto::channel::OWNERS),

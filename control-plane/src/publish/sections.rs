@@ -10,6 +10,7 @@ use proto::v1 as pb;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 
+use super::gate::gate;
 use super::resource::flag;
 use super::source::{ComposeError, Environment, Source};
 use crate::budgets::{Budget, publish};
@@ -114,6 +115,7 @@ impl Sections {
             user_budgets_of_team_keys: flag(Some(&general("apply_user_budget_to_team_keys"))),
             strict_budgets: flag(Some(&general("strict_budgets"))),
             reserve_output_tokens: whole(&general("reserve_output_tokens")).unwrap_or(0).into(),
+            gate: gate(general, litellm),
         }
     }
 
@@ -141,7 +143,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// A whole number from 0, also when written as text. Too large ones are the largest there is.
-fn whole(value: &Value) -> Option<u32> {
+pub(super) fn whole(value: &Value) -> Option<u32> {
     number(value).filter(|number| *number >= 0.0).map(saturated)
 }
 
@@ -156,7 +158,7 @@ fn saturated(number: f64) -> u32 {
 }
 
 /// The value as text, where it is text, a number or a truth value.
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

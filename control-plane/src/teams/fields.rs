@@ -34,6 +34,7 @@ pub(super) const METADATA: &[Field] = &[
     optional("mcp_rpm_limit", Shape::Object, "Requests per minute of each MCP server."),
     optional("tpm_limit_type", Shape::Text, "How `tpm_limit` is meant."),
     optional("rpm_limit_type", Shape::Text, "How `rpm_limit` is meant."),
+    optional("enforced_params", Shape::Texts, "Parameters that every call of the team must have."),
     optional("team_member_key_duration", Shape::Text, "How long keys of members live."),
     optional("allowed_passthrough_routes", Shape::Texts, "Pass-through routes that the team may call."),
     optional("denied_passthrough_routes", Shape::Texts, "Pass-through routes that the team may not call."),

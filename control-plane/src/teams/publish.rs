@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use crate::budgets::publish::{Extra, budgets};
+use crate::publish::gate::texts;
 use crate::publish::resource::{Upsert, ceilings, flag, model_ceilings, name_map, strings};
 
 /// All teams, in no order.
@@ -64,6 +65,7 @@ impl Row {
             allow_client_mock_response: flag(self.metadata.get("allow_client_mock_response")),
             limits: ceilings(self.rpm_limit, self.tpm_limit, self.max_parallel_requests),
             model_limits: model_ceilings(self.metadata.get("model_rpm_limit"), self.metadata.get("model_tpm_limit")),
+            enforced_params: self.metadata.get("enforced_params").map(texts).unwrap_or_default(),
             budgets: budgets(
                 self.max_budget_nano_usd,
                 self.budget_duration.as_deref(),

@@ -84,8 +84,11 @@ async fn dispatch(
             let path_model = path_model.map(Cow::into_owned);
             model_calls::call(core, client_ip, request, task, path_model, call_id.to_owned()).await
         }
-        Endpoint::Models if method == Method::GET => models::list(core, &request),
-        Endpoint::Model(id) if method == Method::GET => models::one(core, &request, &id),
+        Endpoint::Models if method == Method::GET => models::list(core, &client_ip, &request.into_parts().0),
+        Endpoint::Model(id) if method == Method::GET => {
+            let id = id.into_owned();
+            models::one(core, &client_ip, &request.into_parts().0, &id)
+        }
         Endpoint::Liveliness if method == Method::GET => Ok(health::liveliness()),
         Endpoint::Readiness if method == Method::GET => Ok(health::readiness(core)),
         // Rare, and large: in a box it does not make every call's future larger.

@@ -3,35 +3,51 @@
 use std::rc::Rc;
 
 use dialects::openai::models;
-use http::{Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Response, StatusCode};
 
 use super::body::{AnswerBody, json};
 use crate::error::ProxyError;
 use crate::gateway::Core;
 use crate::pipeline::authenticate::{Caller, authenticate};
-use crate::pipeline::authorize;
+use crate::pipeline::{authorize, gate};
 use crate::snapshot::Snapshot;
 
 /// `GET /v1/models`.
-pub(super) fn list<B>(core: &Rc<Core>, request: &Request<B>) -> Result<Response<AnswerBody>, ProxyError> {
+pub(super) fn list(core: &Rc<Core>, client_ip: &Rc<str>, head: &Parts) -> Result<Response<AnswerBody>, ProxyError> {
     let snapshot = core.snapshot().ok_or(ProxyError::NoSnapshot)?;
-    let caller = authenticate(&snapshot, request.headers(), core.gateway.clock.now_ms())?;
-    authorize::check_route(&caller, request.uri().path())?;
-    let wildcards = query_flag(request, "return_wildcard_routes");
-    let names = visible(&snapshot, &caller, wildcards);
+    let caller = caller(core, &snapshot, client_ip, head)?;
+    let names = visible(&snapshot, &caller, wildcards(head));
     Ok(json(StatusCode::OK, models::list(names.iter().map(String::as_str))))
 }
 
 /// `GET /v1/models/{id}`.
-pub(super) fn one<B>(core: &Rc<Core>, request: &Request<B>, id: &str) -> Result<Response<AnswerBody>, ProxyError> {
+pub(super) fn one(
+    core: &Rc<Core>,
+    client_ip: &Rc<str>,
+    head: &Parts,
+    id: &str,
+) -> Result<Response<AnswerBody>, ProxyError> {
     let snapshot = core.snapshot().ok_or(ProxyError::NoSnapshot)?;
-    let caller = authenticate(&snapshot, request.headers(), core.gateway.clock.now_ms())?;
-    authorize::check_route(&caller, request.uri().path())?;
+    let caller = caller(core, &snapshot, client_ip, head)?;
     let names = visible(&snapshot, &caller, Wildcards::Expanded);
     match names.iter().any(|name| name == id) {
         true => Ok(json(StatusCode::OK, models::one(id))),
         false => Err(ProxyError::NotFound(format!("The model `{id}` does not exist, or this key may not see it."))),
     }
+}
+
+/// Who asks; where the operator opened the route to everybody, also somebody without a good key.
+fn caller(core: &Core, snapshot: &Snapshot, client_ip: &Rc<str>, head: &Parts) -> Result<Caller, ProxyError> {
+    let path = head.uri.path();
+    gate::enter(snapshot, head, client_ip)?;
+    let caller = match authenticate(snapshot, &head.headers, core.gateway.clock.now_ms()) {
+        Err(_) if gate::is_public(snapshot, path) => return Ok(Caller::anybody()),
+        caller => caller?,
+    };
+    authorize::check_route(&caller, path)?;
+    gate::check_role(snapshot, &caller, path)?;
+    Ok(caller)
 }
 
 /// How names with `*` are listed.
@@ -41,10 +57,11 @@ enum Wildcards {
     AsPatterns,
 }
 
-fn query_flag<B>(request: &Request<B>, name: &str) -> Wildcards {
-    let query = request.uri().query().unwrap_or_default();
+fn wildcards(head: &Parts) -> Wildcards {
+    let query = head.uri.query().unwrap_or_default();
     let is_set = query.split('&').any(|pair| {
-        pair.split_once('=').is_some_and(|(key, value)| key == name && matches!(value, "true" | "True" | "1"))
+        let pair = pair.split_once('=');
+        pair.is_some_and(|(key, value)| key == "return_wildcard_routes" && matches!(value, "true" | "True" | "1"))
     });
     if is_set { Wildcards::AsPatterns } else { Wildcards::Expanded }
 }

@@ -164,11 +164,12 @@ impl Account {
     }
 
     fn spent(&self, most: i64) -> Spent {
-        Spent {
-            spent_nano_usd: self.booked.saturating_add(self.undelivered()),
-            reserved_nano_usd: self.reserved,
-            most_nano_usd: most,
-        }
+        Spent { spent_nano_usd: self.spent_so_far(), reserved_nano_usd: self.reserved, most_nano_usd: most }
+    }
+
+    /// What is spent in the window, whoever spent it, as far as this data plane knows.
+    pub(super) fn spent_so_far(&self) -> i64 {
+        self.booked.saturating_add(self.undelivered())
     }
 
     pub(crate) fn reserve(&mut self, nanos: i64) {

@@ -260,6 +260,12 @@ impl Counts {
         }
     }
 
+    /// What is spent of the budget of everything, where the call counts against it.
+    pub(super) fn spent_of_all(&self, money: &Money) -> Option<i64> {
+        let accounts = money.iter().filter_map(|stake| self.accounts.get(stake.place));
+        accounts.filter(|account| account.scope.is_empty()).map(Account::spent_so_far).next()
+    }
+
     pub(super) fn left(&mut self, share: Ceilings, now: Second) -> Ceilings {
         let (requests, tokens) = (sum(&mut self.requests, now), sum(&mut self.tokens, now));
         Ceilings {

@@ -85,6 +85,12 @@ impl Taken {
         self.parts.iter().skip(owner).take(1).for_each(|part| part.counter.lock().is_full_for(wait_s, now));
     }
 
+    /// What an owner spent of their budget of everything, this call with it; nothing where they have none.
+    pub(crate) fn spent_by(&self, owner: Owner) -> Option<i64> {
+        let part = self.parts.iter().find(|part| part.shown.owner == owner)?;
+        part.counter.lock().spent_of_all(&part.money)
+    }
+
     /// The limits that the call was held against.
     pub(crate) fn shown(&self) -> impl Iterator<Item = Shown> {
         self.parts.iter().map(|part| part.shown)

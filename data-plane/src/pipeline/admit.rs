@@ -6,25 +6,22 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use proto::NanoUsd;
 use proto::price::{Cost, Measure, cost, tier_of};
 use proto::v1::Tokens;
 
 use super::authorize::Grant;
 use super::decode::Call;
-use super::payers;
 use super::refused::AdmitError;
+use super::{left, payers};
 use crate::gateway::Core;
+use crate::limits::Obstacle;
 use crate::limits::budget::Quote;
 use crate::limits::local::{Ask, Demand};
 use crate::limits::redis::Redis;
-use crate::limits::taken::{Shown, Taken};
-use crate::limits::{Kind, Obstacle, Owner};
+use crate::limits::taken::Taken;
 use crate::snapshot::{Deployment, Snapshot};
-
-static KEY_REQUESTS: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
-static KEY_TOKENS: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
 
 /// A call that may be made, and what it took of its owners' limits.
 pub(crate) struct Permit {
@@ -135,33 +132,9 @@ impl Permit {
     }
 
     /// Says in headers what the limits are and what is left of them (admin_api.md 4.9.4).
-    pub(super) fn show(&self, headers: &mut HeaderMap) {
-        let taken = self.taken.borrow();
-        for shown in taken.iter().flat_map(Taken::shown) {
-            show(shown, headers);
-        }
-    }
-}
-
-#[cold]
-fn show(Shown { owner, ceilings, left }: Shown, headers: &mut HeaderMap) {
-    let pairs = [
-        (Kind::Requests, ceilings.requests_per_minute, left.requests_per_minute),
-        (Kind::Tokens, ceilings.tokens_per_minute, left.tokens_per_minute),
-        (Kind::AtOnce, ceilings.at_once, left.at_once),
-    ];
-    for (kind, limit, left) in pairs {
-        let Some((limit, left)) = limit.zip(left) else { continue };
-        for (word, number) in [("limit", limit), ("remaining", left)] {
-            let name = format!("x-ratelimit-{}-{word}-{}", owner.descriptor(), kind.name());
-            if let Ok(name) = HeaderName::try_from(name) {
-                headers.insert(name, HeaderValue::from(number));
-            }
-        }
-        match (owner, kind) {
-            (Owner::Key, Kind::Requests) => drop(headers.insert(&KEY_REQUESTS, HeaderValue::from(limit))),
-            (Owner::Key, Kind::Tokens) => drop(headers.insert(&KEY_TOKENS, HeaderValue::from(limit))),
-            _ => {}
+    pub(super) fn show(&self, headers: &mut HeaderMap, now_ms: i64) {
+        if let Some(taken) = self.taken.borrow().as_ref() {
+            left::show(&self.grant, taken, headers, now_ms);
         }
     }
 }

@@ -30,6 +30,13 @@ pub(crate) struct Caller {
     pub(crate) user: Option<Arc<User>>,
 }
 
+impl Caller {
+    /// Somebody of whom nothing is known, who is shown what is nobody's in particular. Makes no calls.
+    pub(crate) fn anybody() -> Self {
+        Self { identity: Identity::Master { user_id: Box::default() }, team: None, user: None }
+    }
+}
+
 /// What authenticated.
 pub(crate) enum Identity {
     /// The master key, or anybody where authentication is off.

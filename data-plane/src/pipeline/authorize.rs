@@ -6,10 +6,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use proto::routes;
 use proto::v1::OwnerKind;
 use smallvec::SmallVec;
 
 use super::authenticate::{Caller, Identity};
+use super::customer;
 use super::decode::Call;
 use crate::snapshot::{Deployment, Models, Names, Settings, Snapshot, Standing, models};
 
@@ -38,6 +40,8 @@ pub(crate) enum AuthorizeError {
     Unknown { route: &'static str, model: String },
     #[error("Model is blocked. Model={model}")]
     Blocked { model: String },
+    #[error("No deployment of {model} is known to be in the region `{region}`, which this customer is bound to")]
+    Region { region: String, model: String },
     #[error("User blocked from making LLM API Calls. User={id}")]
     CustomerBlocked { id: String },
 }
@@ -90,33 +94,20 @@ pub(crate) fn authorize(snapshot: &Snapshot, caller: Caller, call: &Call) -> Res
     candidates.retain(|deployment| !deployment.blocked);
     let group = name.group.to_owned();
     drop(name);
-    match candidates.is_empty() {
-        true => Err(AuthorizeError::Blocked { model: call.asked.clone() }),
-        false => Ok(Grant { caller, group, candidates }),
+    if candidates.is_empty() {
+        return Err(AuthorizeError::Blocked { model: call.asked.clone() });
     }
+    customer::keep_to_region(snapshot, call, &mut candidates)?;
+    Ok(Grant { caller, group, candidates })
 }
 
 /// Lets the caller use a path of ours, or says which ones their key may call.
 pub(crate) fn check_route(caller: &Caller, path: &str) -> Result<(), AuthorizeError> {
     let Identity::Key { key, .. } = &caller.identity else { return Ok(()) };
     let allowed = key.allowed_routes();
-    match allowed.is_empty() || allowed.iter().any(|entry| opens_route(entry, path)) {
+    match allowed.is_empty() || routes::any_covers(allowed.iter(), path, routes::Reach::Below) {
         true => Ok(()),
         false => Err(AuthorizeError::Route { allowed: shown(allowed), route: path.to_owned() }),
-    }
-}
-
-/// Whether an entry of `allowed_routes` covers a path that this plane serves: exactly, as a prefix of whole segments or
-/// with `*`, or as one of LiteLLM's groups (admin_api.md 2.3).
-fn opens_route(entry: &str, path: &str) -> bool {
-    let lists_models = matches!(path, "/models" | "/v1/models");
-    match entry {
-        "llm_api_routes" | "openai_routes" => true,
-        "info_routes" => lists_models,
-        _ => match entry.strip_suffix('*') {
-            Some(prefix) => path.starts_with(prefix),
-            None => path.strip_prefix(entry).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-        },
     }
 }
 
@@ -306,22 +297,4 @@ fn candidates(models: &Models, caller: &Caller, group: &str) -> Vec<Arc<Deployme
 fn shown(models: Names<'_>) -> String {
     let quoted: Vec<String> = models.iter().map(|model| format!("'{model}'")).collect();
     format!("[{}]", quoted.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_route_is_opened_by_its_path_its_prefix_or_its_group() {
-        assert!(opens_route("/chat/completions", "/chat/completions"));
-        assert!(opens_route("/v1/*", "/v1/embeddings"));
-        assert!(opens_route("/v1/models", "/v1/models/gpt-4o"));
-        assert!(opens_route("llm_api_routes", "/v1/chat/completions"));
-        assert!(opens_route("info_routes", "/v1/models"));
-        assert!(!opens_route("info_routes", "/v1/chat/completions"));
-        assert!(!opens_route("management_routes", "/v1/chat/completions"));
-        assert!(!opens_route("/key/info", "/v1/chat/completions"));
-        assert!(!opens_route("/v1/chat", "/v1/chatter"));
-    }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Inbound;
 use super::authenticate::{Caller, Identity};
+use super::customer::{self, customer};
 use crate::api::body::RequestBody;
 use crate::door::limits::Limits;
 use crate::settings::Settings;
@@ -23,8 +24,6 @@ static NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries"
 static TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 static SESSION_ID: HeaderName = HeaderName::from_static("x-litellm-session-id");
 static TRACE_ID: HeaderName = HeaderName::from_static("x-litellm-trace-id");
-static END_USER: [HeaderName; 2] =
-    [HeaderName::from_static("x-litellm-customer-id"), HeaderName::from_static("x-litellm-end-user-id")];
 
 /// Texts that are only noted are cut to this many characters, and there are no more tags than that many.
 const NOTED_CHARS: usize = 256;
@@ -90,6 +89,12 @@ pub(crate) async fn decode(
 ) -> Result<Call, DecodeError> {
     let Inbound { head, body, task, path_model, client_ip, call_id } = inbound;
     let body = read(&head.headers, body, settings).await?;
+    understand(snapshot, caller, Inbound { head, body, task, path_model, client_ip, call_id })
+}
+
+/// Checks the body that came, and notes what the call asks for.
+fn understand(snapshot: &Snapshot, caller: &Caller, inbound: Inbound<Bytes>) -> Result<Call, DecodeError> {
+    let Inbound { head, body, task, path_model, client_ip, call_id } = inbound;
     let body = if body.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { body };
     let mut request = request::read(task, &body)?;
     if let Some(name) = request::forbidden_param(&body, &request) {
@@ -113,7 +118,11 @@ pub(crate) async fn decode(
         Task::Chat | Task::Completion => snapshot.settings.default_chat_model.as_deref().map(str::to_owned),
         Task::Embedding => None,
     };
+    let named_by_operator = snapshot.settings.gate.as_ref().map_or(&[][..], |gate| &gate.customer_headers);
+    let ours_and_theirs = if has_ours { &customer::OURS[..] } else { &[] }.iter().chain(named_by_operator);
+    let end_user = customer(ours_and_theirs, &head.headers, &request, &body);
     let asked = fixed.or(path_model).or_else(|| request.model.clone());
+    let asked = asked.or_else(|| customer::default_model(snapshot, end_user.as_deref()?));
     let asked = asked.ok_or(DecodeError::Missing { route: task.route(), param: "model" })?;
     request.require_content(task)?;
     let noted = |text: &str| short(text).to_owned();
@@ -129,7 +138,7 @@ pub(crate) async fn decode(
             .or_else(|| ours(&SESSION_ID))
             .or_else(|| request.litellm_trace_id.as_deref().map(noted))
             .or_else(|| request.litellm_session_id.as_deref().map(noted)),
-        end_user: END_USER.iter().find_map(ours).or_else(|| request.user.as_deref().map(noted)),
+        end_user,
         tags: tags(&head.headers, &request, caller),
         body,
         request,
@@ -267,4 +276,18 @@ fn tags(headers: &HeaderMap, request: &Request, caller: &Caller) -> Vec<String> 
         tags.retain(|tag| seen.insert(tag.clone()));
     }
     tags.into_iter().map(noted).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A chat call as it would be read.
+    pub(in crate::pipeline) fn call_of(snapshot: &Snapshot, caller: &Caller, body: &str) -> Call {
+        let (head, ()) = http::Request::post("/v1/chat/completions").body(()).unwrap().into_parts();
+        let body = Bytes::from(body.to_owned());
+        let (client_ip, call_id) = ("10.1.1.1".into(), "call".to_owned());
+        let inbound = Inbound { head, body, task: Task::Chat, path_model: None, client_ip, call_id };
+        understand(snapshot, caller, inbound).unwrap()
+    }
 }

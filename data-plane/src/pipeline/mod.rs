@@ -4,9 +4,12 @@ pub(crate) mod admit;
 pub(crate) mod attempt;
 pub(crate) mod authenticate;
 pub(crate) mod authorize;
+mod customer;
 pub(crate) mod decode;
 pub(crate) mod detach;
 mod figures;
+pub(crate) mod gate;
+mod left;
 mod mock;
 mod payers;
 pub(crate) mod provider_headers;
@@ -26,9 +29,9 @@ use crate::error::ProxyError;
 use crate::gateway::Core;
 
 /// A call as it came in: its head, its unread body, and what the path said.
-pub(crate) struct Inbound {
+pub(crate) struct Inbound<B = RequestBody> {
     pub(crate) head: http::request::Parts,
-    pub(crate) body: RequestBody,
+    pub(crate) body: B,
     pub(crate) task: Task,
     /// The model that `/engines/{model}/…` or `/openai/deployments/{model}/…` names.
     pub(crate) path_model: Option<String>,
@@ -44,10 +47,14 @@ pub(crate) async fn serve(
 ) -> Result<Response<AnswerBody>, ProxyError> {
     let snapshot = core.snapshot().ok_or(ProxyError::NoSnapshot)?;
 
+    let client_ip = gate::enter(&snapshot, &inbound.head, &inbound.client_ip)?;
+    let inbound = Inbound { client_ip, ..inbound };
     let caller = authenticate::authenticate(&snapshot, &inbound.head.headers, core.gateway.clock.now_ms())?;
     authorize::check_route(&caller, inbound.head.uri.path())?;
+    gate::check_role(&snapshot, &caller, inbound.head.uri.path())?;
     let call = Rc::new(decode::decode(&snapshot, &caller, inbound, &core.gateway.settings).await?);
     let grant = authorize::authorize(&snapshot, caller, &call)?;
+    gate::check_call(&snapshot, &grant.caller, &call)?;
     let mut permit = admit::admit(&core, &snapshot, grant, &call).await?;
     let plan = route::route(&snapshot, &mut permit.grant, &call)?;
     let permit = Rc::new(permit);

@@ -59,7 +59,7 @@ pub(crate) fn relay(core: Rc<Core>, answer: Answer, permit: &Permit) -> Response
         headers.insert(&MAX_RETRIES, HeaderValue::from(max_retries));
     }
     provider_headers(&core, &deployment, &upstream_headers, &mut headers);
-    permit.show(&mut headers);
+    permit.show(&mut headers, core.gateway.clock.now_ms());
 
     let body = match content {
         Content::Whole { body, cost } => {

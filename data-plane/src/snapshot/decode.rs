@@ -10,15 +10,20 @@ use proto::{KeyHash, v1 as pb};
 
 use super::deployments::deployment_of;
 use super::{
-    Authentication, Deployment, GroupAlias, Key, Models, Owner, Rights, Settings, Snapshot, Standing, StreamUsage,
-    Team, UnknownPrice, User, Version, keys,
+    Authentication, Deployment, Gate, GroupAlias, Key, Models, Owner, Rights, Settings, Snapshot, Standing,
+    StreamUsage, Team, UnknownPrice, User, Version, keys,
 };
 use crate::limits::Allowance;
 use crate::limits::account::Large;
 
 /// What `required_features` of a resource may name without being denied.
-pub(crate) const FEATURES: &[&str] =
-    &[proto::channel::LIMITS, proto::channel::BUDGETS, proto::channel::OWNERS, proto::channel::REPLACED];
+pub(crate) const FEATURES: &[&str] = &[
+    proto::channel::LIMITS,
+    proto::channel::BUDGETS,
+    proto::channel::OWNERS,
+    proto::channel::REPLACED,
+    proto::channel::GATE,
+];
 
 /// Tokens reserved for an answer where the client sets no limit, and at most (reliability.md 3d).
 const DEFAULT_RESERVED_OUTPUT: u64 = 1_024;
@@ -166,7 +171,9 @@ impl Changes {
         }
         let standing = if owner.blocked { Standing::Blocked } else { standing(lacking.is_some()) };
         let allowance = Allowance::of(owner.limits.as_ref(), &owner.budgets);
-        self.owners.push((id.into(), Some(Arc::new(Owner { standing, allowance, models: boxed(owner.models) }))));
+        let (default_model, region) = (some(owner.default_model), some(owner.allowed_region));
+        let owner = Owner { standing, allowance, models: boxed(owner.models), default_model, region };
+        self.owners.push((id.into(), Some(Arc::new(owner))));
     }
 
     fn put_deployment(&mut self, deployment: pb::Deployment, lacking: Option<String>) {
@@ -213,6 +220,7 @@ fn team_of(team: pb::Team, standing: Standing) -> Team {
         },
         rights: Rights { mock_response: team.allow_client_mock_response, any_model: false },
         allowance: Allowance::of(team.limits.as_ref(), &team.budgets).with_models(&team.model_limits),
+        enforced_params: boxed(team.enforced_params),
     }
 }
 
@@ -260,6 +268,7 @@ fn settings_of(settings: pb::Settings) -> Result<Settings, String> {
             0 => DEFAULT_RESERVED_OUTPUT,
             tokens => tokens,
         },
+        gate: settings.gate.map(Gate::of).transpose()?.map(Box::new),
     })
 }
 

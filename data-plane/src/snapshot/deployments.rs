@@ -57,6 +57,7 @@ pub(super) fn deployment_of(deployment: pb::Deployment) -> Result<Deployment, St
         team_id: some(deployment.team_id),
         team_public_model_name: some(deployment.team_public_model_name),
         blocked: deployment.blocked,
+        region: some(deployment.region),
         price: deployment.price.unwrap_or_default(),
         known_prices: deployment
             .known_prices

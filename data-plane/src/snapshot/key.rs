@@ -15,8 +15,9 @@ use crate::limits::{Allowance, Ceilings};
 #[derive(PartialEq)]
 pub(crate) struct Key {
     pub(super) hash: KeyHash,
-    /// Four texts (alias, user, team, organization) and four lists (models, routes, tags, aliases and their targets
-    /// in turn). The empty text is none.
+    /// Four texts (alias, user, team, organization) and five lists (models, routes, tags, aliases and their targets
+    /// in turn, enforced parameters: few keys have any, and the last list is not there where it is empty). The empty text
+    /// is none.
     packed: Box<[u8]>,
     expires_at_ms: Option<NonZeroI64>,
     /// Limits, and budgets unless there is only one, of everything: this is how most keys have none of it or little.
@@ -27,6 +28,10 @@ pub(crate) struct Key {
     only_budget: i64,
     pub(crate) standing: Standing,
     pub(crate) rights: Rights,
+    /// It belongs to a program and not to somebody.
+    pub(crate) is_service_account: bool,
+    /// Its list of enforced parameters is there.
+    enforces: bool,
 }
 
 impl Key {
@@ -45,6 +50,9 @@ impl Key {
             packing.list(list.iter());
         }
         packing.list(key.aliases.iter().flat_map(|(alias, model)| [alias, model]));
+        if !key.enforced_params.is_empty() {
+            packing.list(key.enforced_params.iter());
+        }
         Self {
             hash,
             packed: packing.packed(),
@@ -54,6 +62,8 @@ impl Key {
             allowance: (!allowance.is_none() && allowance.only_budget().is_none()).then(|| Box::new(allowance)),
             standing: if key.blocked { Standing::Blocked } else { standing },
             rights: Rights { mock_response: key.allow_client_mock_response, any_model: key.config_override },
+            is_service_account: key.service_account,
+            enforces: !key.enforced_params.is_empty(),
         }
     }
 
@@ -97,6 +107,11 @@ impl Key {
             }
         }
         None
+    }
+
+    /// What every call with it must have.
+    pub(crate) fn enforced_params(&self) -> Names<'_> {
+        if self.enforces { Names::Packed(self.list(8)) } else { Names::Boxed(&[]) }
     }
 
     /// None: never.
@@ -177,7 +192,11 @@ pub(super) mod tests {
         assert_eq!((key.team_id(), key.organization_id()), (Some("team-4"), Some("org-4")));
         assert_eq!(key.models().iter().collect::<Vec<_>>(), ["gpt-4o", "claude-sonnet"]);
         assert_eq!(key.tags().iter().collect::<Vec<_>>(), ["production"]);
-        assert!(key.allowed_routes().is_empty());
+        assert!(key.allowed_routes().is_empty() && key.enforced_params().is_empty());
+        let enforcing = pb::Key { enforced_params: vec!["user".into(), "metadata.job".into()], ..twelve_fields(4) };
+        let enforcing = Key::new(hash, &enforcing, Standing::Good);
+        assert_eq!(enforcing.enforced_params().iter().collect::<Vec<_>>(), ["user", "metadata.job"]);
+        assert_eq!(enforcing.model_behind("fast"), Some("gpt-4o-mini"));
         assert_eq!((key.model_behind("fast"), key.model_behind("gpt-4o-mini")), (Some("gpt-4o-mini"), None));
         assert_eq!(key.expires_at_ms(), Some(1_900_000_000_000));
         assert_eq!(key.budgets(), Budgets { of_all: Some(50_000_000_000), others: &[] });

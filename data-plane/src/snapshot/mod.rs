@@ -9,6 +9,7 @@ pub(crate) mod cell;
 pub(crate) mod decode;
 mod deployments;
 pub(crate) mod disk;
+pub(crate) mod gate;
 mod incoming;
 mod key;
 pub(crate) mod keys;
@@ -26,6 +27,7 @@ use proto::{KeyHash, v1 as pb};
 use crate::limits::Allowance;
 use crate::limits::account::Large;
 
+pub(crate) use gate::Gate;
 pub(crate) use key::Key;
 pub(crate) use keys::Keys;
 pub(crate) use models::{Deployment, Models};
@@ -92,6 +94,8 @@ pub(crate) struct Team {
     pub(crate) standing: Standing,
     pub(crate) rights: Rights,
     pub(crate) allowance: Allowance,
+    /// What every call of its keys must have.
+    pub(crate) enforced_params: Box<[Box<str>]>,
 }
 
 /// The owner of keys. Its models count for keys that belong to no team, its limits for all of its keys.
@@ -110,6 +114,10 @@ pub(crate) struct Owner {
     pub(crate) allowance: Allowance,
     /// Empty: all.
     pub(crate) models: Box<[Box<str>]>,
+    /// The model of calls that name none.
+    pub(crate) default_model: Option<Box<str>>,
+    /// Only deployments there serve them.
+    pub(crate) region: Option<Box<str>>,
 }
 
 impl Snapshot {
@@ -148,6 +156,8 @@ pub(crate) struct Settings {
     pub(crate) large_calls: Large,
     /// Reserved for an answer where the client sets no limit, and at most.
     pub(crate) reserved_output_tokens: u64,
+    /// What is asked beyond a good key. Nearly always nothing: then no call looks further.
+    pub(crate) gate: Option<Box<Gate>>,
 }
 
 /// Whether callers must show a key.

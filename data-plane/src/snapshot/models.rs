@@ -39,6 +39,8 @@ pub(crate) struct Deployment {
     pub(crate) team_id: Option<Box<str>>,
     pub(crate) team_public_model_name: Option<Box<str>>,
     pub(crate) blocked: bool,
+    /// None: nobody knows.
+    pub(crate) region: Option<Box<str>>,
     pub(crate) price: pb::Price,
     pub(crate) known_prices: HashMap<String, pb::Price>,
     pub(crate) shown: Shown,

@@ -323,6 +323,12 @@ pub struct Owner {
     /// empty: all
     #[prost(string, repeated, tag = "6")]
     pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// of calls for a customer that name none
+    #[prost(string, tag = "80")]
+    pub default_model: ::prost::alloc::string::String,
+    /// a customer is served by deployments there alone: `eu`; empty: by all
+    #[prost(string, tag = "81")]
+    pub allowed_region: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Key {
@@ -372,6 +378,12 @@ pub struct Key {
     pub acts_as: ::prost::bytes::Bytes,
     #[prost(message, repeated, tag = "19")]
     pub model_limits: ::prost::alloc::vec::Vec<ModelCeilings>,
+    /// every call must have these: `user`, `metadata.job`
+    #[prost(string, repeated, tag = "80")]
+    pub enforced_params: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Gate.service_account_params hold for it
+    #[prost(bool, tag = "81")]
+    pub service_account: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Team {
@@ -401,6 +413,9 @@ pub struct Team {
     pub budgets: ::prost::alloc::vec::Vec<Budget>,
     #[prost(message, repeated, tag = "12")]
     pub model_limits: ::prost::alloc::vec::Vec<ModelCeilings>,
+    /// as of keys
+    #[prost(string, repeated, tag = "80")]
+    pub enforced_params: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct User {
@@ -493,6 +508,9 @@ pub struct Deployment {
     pub drop_params: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, tag = "29")]
     pub base_model: ::prost::alloc::string::String,
+    /// where it is, as the operator says; empty: nobody knows
+    #[prost(string, tag = "80")]
+    pub region: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct NamedPrice {
@@ -560,6 +578,42 @@ pub struct Settings {
     /// for an answer whose length the client does not limit, and at most; 0: the default
     #[prost(uint64, tag = "20")]
     pub reserve_output_tokens: u64,
+    /// absent: a good key is enough
+    #[prost(message, optional, tag = "80")]
+    pub gate: ::core::option::Option<Gate>,
+}
+/// Who comes in at all, whatever key they have, and what every call must say.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gate {
+    /// addresses and networks (`10.0.0.0/8`); empty: all. What is neither lets nobody in
+    #[prost(string, repeated, tag = "1")]
+    pub allowed_ips: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// proxies in front whose `x-forwarded-for` is believed; 0: none is
+    #[prost(uint32, tag = "2")]
+    pub forwarded_hops: u32,
+    /// paths, prefixes with `*`, names of route groups; empty: all
+    #[prost(string, repeated, tag = "3")]
+    pub allowed_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// refused to whoever is no proxy admin
+    #[prost(string, repeated, tag = "4")]
+    pub admin_only_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// open without a key
+    #[prost(string, repeated, tag = "5")]
+    pub public_routes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// every call of a model must have these
+    #[prost(string, repeated, tag = "6")]
+    pub enforced_params: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// and those with keys of service accounts these
+    #[prost(string, repeated, tag = "7")]
+    pub service_account_params: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// and all of them `user`
+    #[prost(bool, tag = "8")]
+    pub enforce_user_param: bool,
+    /// name the customer, in this order, before the body does
+    #[prost(string, repeated, tag = "9")]
+    pub customer_headers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "10")]
+    pub blocked_customers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ModelAlias {

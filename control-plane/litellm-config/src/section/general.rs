@@ -1,11 +1,14 @@
 //! `general_settings`.
 
+use std::net::IpAddr;
+
 use super::walk::walk;
 use crate::check::master_key;
 use crate::check::names::{did_you_mean, nearest};
 use crate::config::{General, OnUnknownPrice};
 use crate::finding::Severity;
 use crate::reader::{At, Reader};
+use crate::yaml::Kind;
 
 pub(super) fn read(at: &At<'_>, reader: &mut Reader<'_>) -> General {
     let fields = walk(at, "general_settings", reader);
@@ -17,6 +20,23 @@ pub(super) fn read(at: &At<'_>, reader: &mut Reader<'_>) -> General {
         master_key::check(at, &key, reader);
         Some(key)
     });
+    if let Some(at) = fields.get("allowed_ips") {
+        at.items().for_each(|item| address(&item, reader));
+    }
+    if let Some(at) = fields.get("use_x_forwarded_for")
+        && reader.flag(at.node) == Some(true)
+        && fields.node("x_forwarded_for_hops").and_then(|node| reader.whole(node)).unwrap_or(0) == 0
+    {
+        let hint = "set `general_settings.x_forwarded_for_hops` to the number of proxies in front";
+        reader.warning(at, "no header is believed: nobody says how many proxies are to be trusted", hint);
+    }
+    for name in ["user_header_name", "user_header_mappings"] {
+        let mapped = fields.get(name).into_iter().flat_map(At::items).filter_map(|item| item.member("header_name"));
+        let single = fields.get(name).filter(|at| !matches!(at.node.kind, Kind::List(_))).cloned();
+        for at in mapped.chain(single).collect::<Vec<_>>() {
+            header_name(&at, reader);
+        }
+    }
     General {
         master_key,
         database_url: fields.node("database_url").and_then(|node| reader.value(node)),
@@ -26,6 +46,26 @@ pub(super) fn read(at: &At<'_>, reader: &mut Reader<'_>) -> General {
         store_model_in_db: flag("store_model_in_db", reader).unwrap_or_default(),
         on_unknown_price: fields.get("on_unknown_price").map(|at| on_unknown_price(at, reader)).unwrap_or_default(),
         allow_unenforced: flag("allow_unenforced", reader).unwrap_or_default(),
+    }
+}
+
+/// An address, or a network: one that is neither would let nobody in.
+fn address(at: &At<'_>, reader: &mut Reader<'_>) {
+    let Some(text) = reader.text(at.node) else { return };
+    let (address, bits) = match text.trim().split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text.trim(), None),
+    };
+    let width = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => 0,
+    };
+    let is_number = |bits: &str| !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = |bits: &str| is_number(bits) && bits.parse::<u8>().is_ok_and(|bits| bits <= width);
+    if width == 0 || !bits.is_none_or(fits) {
+        let hint = "write an address such as `192.0.2.7`, or a network such as `10.0.0.0/8`";
+        reader.error(at, "is neither an address nor a network", hint);
     }
 }
 

@@ -59,8 +59,8 @@ pub static BEHAVIOURS: &[Behaviour] = &[
     differs(
         "Headers about spend and limits of a key",
         "`x-litellm-key-spend`, `x-litellm-key-max-budget`, `x-ratelimit-*` of the gateway",
-        "`x-litellm-key-rpm-limit`, `x-litellm-key-tpm-limit` and `x-ratelimit-{api_key|user|team}-*` as there; those about \
-         spend come with budgets; the provider's own `x-ratelimit-*` are passed on",
+        "as there, but `x-litellm-key-spend` and `x-litellm-key-max-budget` only of keys with a budget of everything: of others a \
+         data plane counts no spend; before a stream its own cost is not in it; the provider's own `x-ratelimit-*` are passed on",
     ),
     differs(
         "Cost that a provider reports",
@@ -333,15 +333,31 @@ pub static BEHAVIOURS: &[Behaviour] = &[
          meanwhile is told to it when it is back, and one that came up empty is not believed for 65 s",
     ),
     later("Limits and budgets of team members and organizations", "", "will be kept as those of keys are"),
-    later(
+    differs(
         "`enforced_params`",
-        "500, and one key's list leaks to others",
-        "will be 401 with the documented message, and lists stay apart",
+        "500, and one key's list leaks to others; names with more than two parts are ignored",
+        "401 with the documented message; each list holds for its own calls; names of any depth hold; teams may have a list too \
+         (`metadata.enforced_params`); nothing is taken from budgets and limits before",
+    ),
+    differs(
+        "`enforced_params` of a key that a user below admin holds",
+        "changed by whoever may change the key",
+        "stay as an admin set them, and keys made with that key get the same",
     ),
     differs(
         "Blocked customers",
         "enforced only with a callback and only where the body names them, unblocked only in memory",
-        "enforced always, and unblocked in the database; `blocked_user_list` has no effect yet",
+        "enforced always, wherever the call names them, and unblocked in the database; those of `blocked_user_list` are blocked \
+         until the config says otherwise",
+    ),
+    differs(
+        "`allowed_model_region` of a customer",
+        "asked where `router_settings.enable_pre_call_checks` is on",
+        "always: deployments whose `region_name` is that region (`eu`, `eu-west-1`) serve them, those without one do not; none: 403",
+    ),
+    works(
+        "Who the customer of a call is",
+        "headers, then `user`, `litellm_metadata.user`, `metadata.user_id`, `safety_identifier`",
     ),
     differs(
         "A budget that several customers or tags are linked to",
@@ -360,7 +376,27 @@ pub static BEHAVIOURS: &[Behaviour] = &[
          serve calls that they did not serve before",
     ),
     later("`hide_secrets`", "replaces with `[REDACTED]`", "will do the same"),
-    later("`LiteLLMRoutes.<group>` in lists of routes", "not expanded everywhere", "will expand everywhere"),
+    differs(
+        "`LiteLLMRoutes.<group>`, names of groups and `*` in lists of routes",
+        "not understood everywhere: `allowed_routes` and `admin_only_routes` of the config are compared letter by letter",
+        "understood everywhere; a plain path is still compared letter by letter there, and covers what is below it in a key's list",
+    ),
+    differs(
+        "Public routes",
+        "take any call without a key, also those of models",
+        "take those that only read; calls of models ask for a key, since nobody would pay for them",
+    ),
     later("`default_team_settings` for a team without a row", "", "will hold"),
-    later("IP allow-list", "exact texts", "will take ranges as well"),
+    differs(
+        "IP allow-list",
+        "exact texts; with `use_x_forwarded_for` the whole header has to be one of them, and is believed whoever sent it",
+        "addresses and networks, on data planes and on the admin API; the header is read from the right, as many places as \
+         `x_forwarded_for_hops` says, and a call whose header has fewer is refused",
+    ),
+    differs(
+        "Changing the IP allow-list through the API",
+        "an admin may lock themselves out; without the last address nobody comes in",
+        "400 for a change that would keep out who makes it: the first address has to cover their own; without the last one everybody \
+         comes in again. A change holds within a second and does not need `store_model_in_db`",
+    ),
 ];

@@ -66,7 +66,7 @@ const KEYS: &[Key] = &[
     later("hf_model_name", Shape::Text, AWS),
     later("fireworks_*", Shape::Any, "Fireworks' own switches"),
     later("watsonx_region_name", Shape::Text, "watsonx"),
-    unenforced("region_name", Shape::Text, "keys bound to a region are served by all deployments"),
+    works("region_name", Shape::Text).note("holds for customers with `allowed_model_region`"),
     unenforced("itpm", Shape::Amount, "calls above it go through"),
     unenforced("otpm", Shape::Amount, "calls above it go through"),
     later("order", Shape::Whole, "levels of priority; all deployments of a model share its calls"),

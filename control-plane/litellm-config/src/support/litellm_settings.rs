@@ -133,7 +133,9 @@ const KEYS: &[Key] = &[
     open_door("guardrails", Shape::List, GUARDS),
     later("skip_system_message_in_guardrail", Shape::Flag, "guardrails"),
     later("skip_tool_message_in_guardrail", Shape::Flag, "guardrails"),
-    open_door("blocked_user_list", Shape::TextOrTexts, "their calls go through"),
+    works("blocked_user_list", Shape::TextOrTexts).note(
+        "wherever a call names them, and without the callback `blocked_user_check`; a file is read when the config is",
+    ),
     open_door("banned_keywords_list", Shape::TextOrTexts, GUARDS),
     later("llm_guard_mode", Shape::Text, "LLM Guard"),
     later("llamaguard_model_name", Shape::Text, "LlamaGuard"),
@@ -174,5 +176,4 @@ pub(crate) const GUARDING_CALLBACKS: &[&str] = &[
     "presidio",
     "detect_prompt_injection",
     "banned_keywords",
-    "blocked_user_check",
 ];

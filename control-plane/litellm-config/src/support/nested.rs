@@ -361,8 +361,9 @@ pub(super) const TABLES: &[Table] = &[
     ),
     section(
         "general_settings.service_account_settings",
-        &rows(Support::OpenDoor("calls without them go through"), ["enforced_params"]),
+        &[Key::new("enforced_params", Shape::Texts, Support::Honoured)],
     ),
+    section("general_settings.user_header_mappings[]", &rows(Support::Honoured, ["header_name", "litellm_user_role"])),
     section("general_settings.role_permissions[]", &rows(JWT, ["role", "models", "routes"])),
     section(
         "general_settings.spend_logs_metadata_fields",

@@ -180,7 +180,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
             "POST /user/unblock",
         ],
         "one whom only spend knows can still be made; `budget_id` beside limits is a 422; what was spent stays known when one is \
-         deleted; `allowed_model_region`, `default_model` and `object_permission` are kept and shown, and have no effect yet; up to 10,000 \
+         deleted; `object_permission` is kept and shown, and has no effect yet; up to 10,000 \
          at once, lists in parts of as many",
     ),
     differs(
@@ -356,7 +356,11 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
             "… /policies",
         ],
     ),
-    later("Addresses", &["GET /get/allowed_ips", "POST /add/allowed_ip", "POST /delete/allowed_ip"]),
+    differs(
+        "Addresses",
+        &["GET /get/allowed_ips", "POST /add/allowed_ip", "POST /delete/allowed_ip"],
+        "networks as well as addresses, without `store_model_in_db`; who would lock themselves out gets a 400",
+    ),
     later("Metrics", &["GET /metrics"]),
     later(
         "Sign-in",
