@@ -235,6 +235,19 @@ async fn without_redis_calls_are_refused_or_let_through_where_that_is_asked_for(
 }
 
 #[tokio::test]
+async fn a_cluster_is_a_redis_too() -> anyhow::Result<()> {
+    let redis = Redis::cluster().await?;
+    let (_provider, config) = priced()?;
+    let settings = [("REDIS_CLUSTER_NODES", &*redis.nodes()), ("TURNPIKE_REDIS_PATIENCE_MS", "10000")];
+    let planes = Planes::start_with(Database::fresh().await?, &config, 2, &settings).await?;
+    all_share(&planes).await?;
+    let key = planes.new_key(json!({ "rpm_limit": 6, "max_budget": usd(worth(100)) })).await?;
+    ensure!(served(&planes.at(0, &key), 4, 429).await? == 4);
+    ensure!(served(&planes.at(1, &key), 4, 429).await? == 2);
+    planes.end()
+}
+
+#[tokio::test]
 async fn a_wrong_address_of_redis_is_said_at_the_start_and_serves_on() -> anyhow::Result<()> {
     let (_provider, config) = priced()?;
     let settings = [("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", "1"), ("REDIS_PASSWORD", "canary-hunter2")];

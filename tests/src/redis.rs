@@ -17,14 +17,33 @@ pub struct Redis {
     port: u16,
     process: Option<Process>,
     story: Story,
+    is_cluster: bool,
 }
 
 impl Redis {
     /// One that is empty, as after an outage.
     pub async fn start() -> anyhow::Result<Self> {
-        let mut redis = Self { port: ports::free()?, process: None, story: Story::begin()? };
+        let mut redis = Self { port: ports::free()?, process: None, story: Story::begin()?, is_cluster: false };
         redis.start_again().await?;
         Ok(redis)
+    }
+
+    /// A cluster of one node that has all slots, and has counted for a while.
+    pub async fn cluster() -> anyhow::Result<Self> {
+        let mut redis = Self { port: ports::free()?, process: None, story: Story::begin()?, is_cluster: true };
+        redis.start_again().await?;
+        for first in (0..16_384).step_by(2_048) {
+            let slots: Vec<String> = (first..first + 2_048).map(|slot| slot.to_string()).collect();
+            redis.ask(&format!("CLUSTER ADDSLOTS {}", slots.join(" "))).await?;
+        }
+        eventually("the cluster is whole", Duration::from_secs(20), async || Ok(redis.has_counted_long().await.ok()))
+            .await?;
+        Ok(redis)
+    }
+
+    /// Its nodes, as LiteLLM writes them.
+    pub fn nodes(&self) -> String {
+        format!(r#"[{{"host": "127.0.0.1", "port": {}}}]"#, self.port)
     }
 
     /// One that has counted for a while: its counts are believed from the first call.
@@ -48,6 +67,7 @@ impl Redis {
             .flag("--bind", "127.0.0.1")
             .flag("--save", "")
             .flag("--appendonly", "no")
+            .flag("--cluster-enabled", if self.is_cluster { "yes" } else { "no" })
             .flag("--dir", self.story.path().display());
         self.process = Some(Process::start("redis", &recipe, &self.story.logs())?);
         eventually("Redis answers", Duration::from_secs(10), async || {

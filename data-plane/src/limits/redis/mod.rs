@@ -16,7 +16,6 @@ pub(crate) mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, mpsc};
@@ -45,9 +44,8 @@ pub(crate) struct Redis {
     link: ArcSwapOption<Link>,
     failures: Failures,
     gave_up: Notify,
+    /// What was said last is what counts. It begins anew with each life of the data plane, above all of the one before.
     sequence: AtomicU64,
-    /// The first of the sequence.
-    began: u64,
     news: mpsc::Sender<News>,
     /// There was no room for some: all that is known has to be told.
     has_missed: AtomicBool,
@@ -57,7 +55,6 @@ impl Redis {
     /// With the one who connects, and tells it what calls used; until that runs, Redis is away.
     pub(crate) fn new(target: Target, data_plane_id: &str, counters: Arc<Counters>) -> (Arc<Self>, Teller) {
         let (news, heard) = mpsc::channel(MOST_NEWS);
-        let began = now_us();
         let redis = Arc::new(Self {
             counters,
             target,
@@ -65,8 +62,7 @@ impl Redis {
             link: ArcSwapOption::empty(),
             failures: Failures::default(),
             gave_up: Notify::new(),
-            sequence: AtomicU64::new(began),
-            began,
+            sequence: AtomicU64::new(0),
             news,
             has_missed: AtomicBool::new(false),
         });
@@ -169,11 +165,8 @@ impl Redis {
         }
     }
 
-    /// Larger than any before, also of an earlier process.
     fn next(&self) -> u64 {
-        let now = now_us();
-        let last = self.sequence.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)));
-        last.map_or(now, |last| now.max(last + 1))
+        self.sequence.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     #[cold]
@@ -195,9 +188,4 @@ impl Redis {
         }
         was_there
     }
-}
-
-fn now_us() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_micros()).unwrap_or(0)
 }

@@ -32,6 +32,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// What is counted in a window that is over is forgotten.
 const WINDOW: Second = 61;
 
+/// More than a data plane serves before it starts anew. With so many lives, numbers stay exact in Lua.
+const CALLS_OF_A_LIFE: u64 = 1 << 36;
+
 /// Calls and tokens to be counted in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
@@ -97,11 +100,13 @@ pub(crate) struct Teller {
     untold: Untold,
     /// Since when Redis counts, as it said last.
     since: Option<i64>,
+    /// The first of the sequence; 0 before the first connection.
+    began: u64,
 }
 
 impl Teller {
     pub(super) fn new(redis: Arc<Redis>, heard: mpsc::Receiver<News>) -> Self {
-        Self { redis, heard, untold: Untold::default(), since: None }
+        Self { redis, heard, untold: Untold::default(), since: None, began: 0 }
     }
 
     /// Tells until shutdown, and then once more.
@@ -142,6 +147,10 @@ impl Teller {
 
     /// As long as Redis answers.
     async fn serve(&mut self, link: Arc<Link>, shutdown: &CancellationToken) {
+        if let Err(error) = self.find_life(&link).await {
+            tracing::debug!(%error, "Redis does not say what it knows");
+            return;
+        }
         self.tell_all();
         let mut again = tokio::time::interval(TELL_AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -182,12 +191,25 @@ impl Teller {
         }
     }
 
-    /// What an earlier process said holds no more: all that is left of it was told just now.
-    async fn begin_life(&self, link: &Link) -> RedisResult<()> {
+    /// Where the sequence of this life begins. Clocks are not asked: one that was set back would make all of it too old.
+    async fn find_life(&mut self, link: &Link) -> RedisResult<()> {
         let redis = &self.redis;
+        if self.began == 0 {
+            let mut words = Pipeline::new();
+            words.cmd("HGET").arg(keys::lives(&redis.target.prefix)).arg(format!("p{}", redis.data_plane_id));
+            let known = within_patience(link.tell(&words)).await?.into_iter().next();
+            let known: Option<u64> = known.map_or(Ok(None), redis::from_redis_value)?;
+            self.began = (known.unwrap_or(0) / CALLS_OF_A_LIFE + 1) * CALLS_OF_A_LIFE;
+            redis.sequence.fetch_max(self.began, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// What an earlier life said holds no more: all that is left of it was told just now.
+    async fn begin_life(&self, link: &Link) -> RedisResult<()> {
         let mut words = Pipeline::new();
-        words.cmd("HSET").arg(keys::lives(&redis.target.prefix));
-        words.arg(format!("p{}", redis.data_plane_id)).arg(redis.began);
+        words.cmd("HSET").arg(keys::lives(&self.redis.target.prefix));
+        words.arg(format!("p{}", self.redis.data_plane_id)).arg(self.began);
         within_patience(link.tell(&words)).await.map(drop)
     }
 
