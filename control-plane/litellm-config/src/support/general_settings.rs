@@ -40,7 +40,7 @@ const KEYS: &[Key] = &[
     works("admin_only_routes", Shape::Texts).note("paths, prefixes with `*`, and groups of routes"),
     works("allowed_ips", Shape::Texts).note("addresses and networks (`10.0.0.0/8`), IPv4 also in the form of IPv6"),
     works("use_x_forwarded_for", Shape::Flag).note("believes as many proxies as `x_forwarded_for_hops` says; LiteLLM believes the whole header, which anybody may send"),
-    works("x_forwarded_for_hops", Shape::Whole).note("ours: how many proxies stand in front; the address that the farthest of them saw counts, which is the so-manieth from the right. 0 by default: no header is believed"),
+    works("x_forwarded_for_hops", Shape::Whole).note("ours: how many proxies stand in front; the address that the farthest of them saw counts, which is the n-th from the right, n being that number. 0 by default: no header is believed"),
     later("mcp_trusted_proxy_ranges", Shape::Texts, "MCP servers"),
     later("mcp_allowed_clients", Shape::Any, "MCP servers"),
     later("trusted_proxy_ranges", Shape::Texts, "addresses behind a proxy; the peer's address counts"),
