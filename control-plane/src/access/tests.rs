@@ -136,7 +136,7 @@ async fn closed_routes_are_closed_to_the_master_key_too_and_probes_stay_open() {
     let error = world.get("/team/list").await.refused(403);
     assert_eq!(error["message"], "Access forbidden: Route /team/list not allowed");
     assert_eq!((&error["type"], &error["param"]), (&json!("auth_error"), &json!("None")));
-    world.get("/v2/key/info").await.refused(403);
+    world.post("/v2/key/info", json!({"keys": [key]})).await.refused(403);
     world.call("GET", "/health/liveliness", &[], "").await.ok();
 }
 
@@ -160,7 +160,10 @@ async fn a_public_route_is_open_to_everybody_and_nothing_is_changed_or_anybodys_
         "admin_only_routes": ["/user/available_roles"]});
     let world = with_settings(public).await;
     let key = world.key(json!({})).await;
-    world.call("GET", "/model/info", &[], "").await.ok();
+    let params = json!({"model": "openai/x", "api_key": "sk-of-the-provider"});
+    world.post("/model/new", json!({"model_name": "m", "litellm_params": params})).await.ok();
+    let shown = world.call("GET", "/model/info", &[], "").await.ok();
+    assert!(shown["data"][0]["model_name"] == "m" && !shown.to_string().contains("sk-of-the-provider"), "{shown}");
     world.get_as("sk-nobody-knows-this-one", "/model/info").await.ok();
     world.get_as(&key, "/key/info").await.ok();
     assert_eq!(world.call("GET", &format!("/key/info?key={key}"), &[], "").await.status, 403);
