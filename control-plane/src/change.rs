@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::audit::{self, Author, Entry, Noun};
 use crate::error::InputError;
 use crate::http::fields::{Field, Issue, Shape, optional, parameters};
+use crate::operator::{self, OperatorError};
 use crate::publish::feed::{self, Kind};
 
 /// A change that is being made. Dropped without [`Change::commit`], nothing happened.
@@ -61,6 +62,11 @@ impl Change {
     /// The transaction.
     pub(crate) fn db(&mut self) -> &mut PgConnection {
         &mut self.tx
+    }
+
+    /// What the operator set, for the rules that decide about this change.
+    pub(crate) async fn operator(&mut self) -> Result<operator::Said, OperatorError> {
+        operator::Said::read(&mut self.tx, &self.app.publisher).await
     }
 
     /// Who makes the change.

@@ -20,15 +20,7 @@ pub(super) async fn keep_all(
     ids: &[String],
     budgets: &[Budget],
 ) -> sqlx::Result<()> {
-    // In the order in which intake locks them, so that neither waits for the other in a circle.
-    sqlx::query!(
-        "select version from spend_totals where kind = $1 and owner_id = any($2)
-         order by scope = '', owner_id collate \"C\", scope collate \"C\" for update",
-        owner.kind(),
-        ids,
-    )
-    .fetch_all(&mut *db)
-    .await?;
+    lock_all(db, owner, ids).await?;
     let scopes: Vec<&str> = budgets.iter().map(|budget| budget.scope.as_str()).collect();
     sqlx::query!(
         "delete from spend_totals where kind = $1 and owner_id = any($2) and scope <> '' and scope <> all($3)",
@@ -78,6 +70,19 @@ pub(super) async fn keep_all(
         .execute(&mut *db)
         .await?;
     }
+    Ok(())
+}
+
+/// Locks all accounts of these owners, in the order in which intake does, so that neither waits for the other in a circle.
+pub(super) async fn lock_all(db: &mut PgConnection, owner: Owner, ids: &[String]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select version from spend_totals where kind = $1 and owner_id = any($2)
+         order by scope = '', owner_id collate \"C\", scope collate \"C\" for update",
+        owner.kind(),
+        ids,
+    )
+    .fetch_all(db)
+    .await?;
     Ok(())
 }
 

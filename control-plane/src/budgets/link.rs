@@ -1,19 +1,21 @@
 //! Owners and the rows that they are linked to: what a request about an owner says of its budget, and how all owners of
 //! a budget follow it.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::account::keep_all;
+use super::account::{self, keep_all};
 use super::patch::{self, BudgetPatch};
 use super::{Budget, BudgetError, BudgetRow, store, view};
 use crate::audit::{Action, Entry, Noun};
 use crate::change::Change;
 use crate::http::fields::{Form, Issue, Patch};
 use crate::spend::Owner;
-use crate::{customers, tags};
+use crate::{customers, keys, tags};
 
 /// What a request about an owner says of its budget: one that there is, or limits of its own.
 #[derive(Debug)]
@@ -107,12 +109,12 @@ pub(super) async fn write(change: &mut Change, before: &BudgetRow, after: &Budge
     store::update(change.db(), after).await?;
     let (was, is) = (view::for_audit(before), view::for_audit(after));
     change.note(Entry::updated(Noun::Budget, &after.budget_id, was, is));
-    follow(change, &after.budget_id, &after.budgets()?).await
+    follow(change, &after.budget_id, Some(after)).await
 }
 
 /// Removes a locked budget, as a part of a change; who was linked to it has none any more.
 pub(super) async fn remove(change: &mut Change, row: &BudgetRow) -> Result<(), BudgetError> {
-    follow(change, &row.budget_id, &[]).await?;
+    follow(change, &row.budget_id, None).await?;
     store::delete(change.db(), &row.budget_id).await?;
     change.note(Entry {
         action: Action::Deleted,
@@ -124,8 +126,23 @@ pub(super) async fn remove(change: &mut Change, row: &BudgetRow) -> Result<(), B
     Ok(())
 }
 
-/// Makes the accounts of all who are linked to a budget those of `budgets`, and publishes them.
-async fn follow(change: &mut Change, budget_id: &str, budgets: &[Budget]) -> Result<(), BudgetError> {
+/// Makes the accounts of all who are linked to a budget those of what it is now, and publishes them.
+async fn follow(change: &mut Change, budget_id: &str, row: Option<&BudgetRow>) -> Result<(), BudgetError> {
+    let budgets = &row.map(BudgetRow::budgets).transpose()?.unwrap_or_default()[..];
+    let keys = keys::shared::linked(change.db(), budget_id).await?;
+    let ids: Vec<String> = keys.iter().map(|key| key.id.clone()).collect();
+    account::lock_all(change.db(), Owner::Key, &ids).await?;
+    // Most have nothing of their own, and so the same.
+    let mut alike: HashMap<Vec<Budget>, Vec<String>> = HashMap::new();
+    for key in keys {
+        if let Some(budgets) = key.budgets(row) {
+            alike.entry(budgets).or_default().push(key.id);
+        }
+    }
+    for (budgets, ids) in alike {
+        keep_all(change.db(), Owner::Key, &ids, &budgets).await?;
+    }
+    change.publish(Noun::Key, ids);
     let customers = customers::linked(change.db(), budget_id).await?;
     keep_all(change.db(), Owner::Customer, &customers, budgets).await?;
     let tags = tags::linked(change.db(), budget_id).await?;

@@ -25,10 +25,11 @@ pub(crate) use fields::read;
 pub(crate) use link::{Wanted, among, linked};
 pub(crate) use patch::{LIMITS, LINK};
 pub(crate) use row::BudgetRow;
+pub(crate) use store::shared;
 pub(crate) use view::BudgetView;
 
 /// A budget of somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     /// Unique within its owner. Empty: all that the owner spends; see [`fields`] for the others.
     pub(crate) scope: String,

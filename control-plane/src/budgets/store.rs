@@ -42,7 +42,7 @@ pub(super) async fn locked(db: &mut PgConnection, budget_id: &str) -> sqlx::Resu
 }
 
 /// The budget; until the transaction ends, it can be linked to by all and changed by nobody.
-pub(super) async fn shared(db: &mut PgConnection, budget_id: &str) -> sqlx::Result<Option<BudgetRow>> {
+pub(crate) async fn shared(db: &mut PgConnection, budget_id: &str) -> sqlx::Result<Option<BudgetRow>> {
     let row = select_budgets!("where budget_id = $1 for share", budget_id).fetch_optional(db).await?;
     Ok(row.map(BudgetRow::from))
 }

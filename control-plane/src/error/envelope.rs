@@ -15,6 +15,7 @@ use crate::customers::CustomerError;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
 use crate::models::{ModelError, TagModelError};
+use crate::operator::OperatorError;
 use crate::spend::SpendError;
 use crate::tags::TagError;
 use crate::teams::TeamError;
@@ -177,7 +178,7 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
     let bad = |param| Envelope::error(StatusCode::BAD_REQUEST, "bad_request_error", Some(param), error.to_string());
     let absent = || Envelope::error(StatusCode::NOT_FOUND, "not_found_error", Some("key"), error.to_string());
     match error {
-        KeyError::AliasTaken(_) | KeyError::BadAlias => bad("key_alias"),
+        KeyError::AliasTaken(_) | KeyError::BadAlias | KeyError::AliasForm(_) => bad("key_alias"),
         KeyError::Format => bad("key"),
         KeyError::Unknown(_) if habit == Habit::Plain => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         KeyError::NotFound | KeyError::NotInDatabase | KeyError::Unknown(_) => absent(),
@@ -187,16 +188,34 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
         | KeyError::Master
         | KeyError::BadValue
         | KeyError::UnknownTeam(_)
+        | KeyError::UnknownBudget(_)
         | KeyError::NoTeam
         | KeyError::ServiceAccount
         | KeyError::Twice
         | KeyError::TooMany(_)
         | KeyError::ResetAbove { .. }
         | KeyError::AboveOwnBudget { .. }
+        | KeyError::AboveBound { .. }
+        | KeyError::RequiredParam(_)
+        | KeyError::TeamRole { .. }
+        | KeyError::PersonalKey { .. }
         | KeyError::AliasAmbiguous(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        KeyError::ChosenValue => habit.refuse(StatusCode::FORBIDDEN, error.to_string()),
+        KeyError::Operator(error) => operator(error, habit),
         KeyError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         KeyError::Limit(error) => limit(error, habit),
         KeyError::Database(error) => database(error),
+    }
+}
+
+/// The caller can do nothing about it, and whoever can must learn of it.
+fn operator(error: &OperatorError, habit: Habit) -> Envelope {
+    match error {
+        OperatorError::Wrong { .. } => {
+            tracing::error!(%error, "a setting cannot be used");
+            habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
+        OperatorError::Database(error) => database(error),
     }
 }
 
@@ -219,6 +238,7 @@ fn team(error: &TeamError, habit: Habit) -> Envelope {
         TeamError::NoId => habit.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         TeamError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         TeamError::ListRefused(_) => habit.refuse(StatusCode::UNAUTHORIZED, error.to_string()),
+        TeamError::Operator(error) => operator(error, habit),
         TeamError::Limit(error) => limit(error, habit),
         TeamError::Database(error) => database(error),
     }
@@ -232,6 +252,7 @@ fn user(error: &UserError, habit: Habit) -> Envelope {
         UserError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         UserError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         UserError::Limit(error) => limit(error, habit),
+        UserError::Operator(error) => operator(error, habit),
         UserError::Key(error) => key(error, habit),
         UserError::Database(error) => database(error),
     }

@@ -1,6 +1,7 @@
 //! What can be wrong with a request about teams.
 
 use crate::limits::LimitError;
+use crate::operator::OperatorError;
 
 /// Why a request about teams is refused.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,8 @@ pub(crate) enum TeamError {
     OtherAddress(String),
     #[error("Only admin users can query all teams/other teams. Your user_id={0}")]
     ListRefused(String),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     #[error(transparent)]
     Limit(#[from] LimitError),
     #[error(

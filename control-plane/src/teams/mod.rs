@@ -3,6 +3,7 @@
 //! The roster is [`roster`]'s, the wire's view [`view`]'s, how data planes learn of a team [`publish`]'s.
 
 mod callbacks;
+mod defaults;
 mod error;
 mod fields;
 pub(crate) mod http;
@@ -85,16 +86,13 @@ pub(crate) async fn all(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<T
     store::all(db, limit).await
 }
 
-/// Puts a new user on the rosters of teams, as a part of a change. Ids that name no team are passed over.
-pub(crate) async fn admit(
-    change: &mut Change,
-    team_ids: &[String],
-    member: &Member,
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    for before in store::locked(change.db(), team_ids).await? {
+/// Puts new users on the rosters of teams, as a part of a change. Ids that name no team are passed over.
+pub(crate) async fn admit(change: &mut Change, places: &[(String, Member)], now: OffsetDateTime) -> sqlx::Result<()> {
+    let team_ids: Vec<String> = places.iter().map(|(team_id, _)| team_id.clone()).collect();
+    for before in store::locked(change.db(), &team_ids).await? {
         let mut team = before.clone();
-        if !team.add(member.clone()) {
+        let new = places.iter().filter(|(team_id, _)| *team_id == before.team_id);
+        if new.filter(|(_, member)| team.add(member.clone())).count() == 0 {
             continue;
         }
         team.updated_at = now;

@@ -2,6 +2,7 @@
 //!
 //! Roles are rows here and rights in [`crate::access`]. How data planes learn of a user is [`publish`]'s business.
 
+mod defaults;
 mod error;
 pub(crate) mod http;
 mod making;
@@ -19,6 +20,8 @@ use uuid::Uuid;
 
 pub(crate) use error::UserError;
 pub(crate) use view::UserView;
+
+use defaults::Defaults;
 
 use crate::audit::{Action, Entry, Noun};
 use crate::budgets::{self, Budget};
@@ -100,6 +103,7 @@ pub(crate) async fn join(
     let addresses: Vec<String> = addresses.filter_map(|member| member.user_email.clone()).collect();
     ids.extend(store::ids_of_emails(change.db(), &addresses).await?);
     let mut known = store::all_locked(change.db(), &ids).await?;
+    let mut defaults = None;
     let mut joined = Vec::with_capacity(members.len());
     for member in members {
         let is_member = |user: &User| match (&member.user_id, &member.user_email) {
@@ -120,7 +124,13 @@ pub(crate) async fn join(
                 user
             }
             None => {
-                let user = User::of_member(&member, team_id, now);
+                let defaults = match &mut defaults {
+                    Some(known) => known,
+                    none => none.insert(Defaults::read(change).await?),
+                };
+                let mut user = User::of_member(&member, team_id, now);
+                defaults.role_of_member().name().clone_into(&mut user.role);
+                defaults.fill(&mut user);
                 add(change, &user).await?;
                 known.push(user.clone());
                 user

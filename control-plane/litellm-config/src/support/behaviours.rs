@@ -226,10 +226,27 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "limits per minute, calls under way and budgets go on: the new value takes over what was counted for the old one",
     ),
     differs("Licence", "paid features ask for one", "every feature is included; licence keys are accepted and ignored"),
-    later(
+    differs(
         "A value above `upperbound_key_generate_params`",
         "refused with 400",
-        "will be clamped to the bound; `on_upperbound: reject` will answer 400",
+        "a new key gets the bound and shows it; with `litellm_settings.on_upperbound: reject` 400. A change is refused with 400, \
+         also one that takes a bounded value away with `null`",
+    ),
+    differs(
+        "Bounds and aliases of the key that `/user/new` makes",
+        "are not looked at",
+        "are those of every key, so that bounds have no way around them",
+    ),
+    differs(
+        "A rule for new keys, users or teams that cannot be read",
+        "passed over, or an error somewhere",
+        "500 that names the place, and nothing is made that it would decide; `check` finds most before the start",
+    ),
+    later(
+        "Rotation of keys by schedule (`auto_rotate`, `rotation_interval`)",
+        "a worker gives the key another value, which a secret manager or an e-mail brings to its owner",
+        "both fields are kept and shown, and keys stay as they are: there is no way yet to bring the new value to its owner, and a \
+         key that nobody knows locks them out. `/key/regenerate` with `grace_period` does it by hand",
     ),
     // Calls.
     differs(

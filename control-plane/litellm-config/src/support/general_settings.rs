@@ -54,7 +54,7 @@ const KEYS: &[Key] = &[
     later("user_header_mappings", Shape::List, "customers named by a header"),
     ignored("user_api_key_cache_ttl", Shape::Seconds, OWN_CACHE),
     ignored("user_api_key_cache_max_size", Shape::Whole, OWN_CACHE),
-    unenforced("disable_custom_api_keys", Shape::Flag, "keys may be made with a chosen value"),
+    works("disable_custom_api_keys", Shape::Flag).note("`new_key` of `/key/regenerate` too"),
     ignored("disable_master_key_return", Shape::Flag, "the master key is never returned"),
     ignored("disable_adding_master_key_hash_to_db", Shape::Flag, "the master key is not in the database"),
     ignored("dangerously_permit_weak_or_unset_master_key", Shape::Flag, "weak keys start with a warning; to run without one takes the flag `--insecure-no-auth`"),
@@ -81,7 +81,7 @@ const KEYS: &[Key] = &[
     // Teams and users.
     later("disable_auto_add_proxy_admin_to_teams", Shape::Flag, "members of teams"),
     later("team_admin_editable_team_fields", Shape::Texts, "team admins"),
-    unenforced("default_team_disabled", Shape::Flag, "keys outside a team may be made"),
+    works("default_team_disabled", Shape::Flag).note("400 for everybody but proxy admins (LiteLLM: only the dashboard hides it)"),
     // Jobs and the database.
     ignored("database_connection_pool_limit", Shape::Whole, "the pool is a setting of the control plane"),
     ignored("database_connection_timeout", Shape::Seconds, "the pool is a setting of the control plane"),

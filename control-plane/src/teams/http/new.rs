@@ -12,6 +12,7 @@ use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
 use crate::spend::{self, Owner};
+use crate::teams::defaults::Defaults;
 use crate::teams::making::{self, NewTeam};
 use crate::teams::view::{self, TeamView};
 use crate::teams::{Member, MemberRole, TeamError, store};
@@ -36,8 +37,9 @@ pub(super) async fn new(
 ) -> Result<Changed<TeamView>, Generic> {
     actor.may(Permission::CreateTeam, &Subject::Anything)?;
     let now = moment::now();
-    let mut team = making::make(new, now)?;
     let mut change = Change::begin(&app, &actor).await?;
+    let defaults = Defaults::read(&mut change).await.map_err(TeamError::from)?;
+    let mut team = making::make(new, defaults, now)?;
     team.members = users::join(&mut change, team.members, &team.team_id, now).await?;
     if let Some(maker) = &actor.user_id {
         team.add(Member { role: MemberRole::Admin, user_id: Some(maker.clone()), user_email: None });

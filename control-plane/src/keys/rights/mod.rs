@@ -1,63 +1,70 @@
 //! What a key may be given, and by whom. Pure. Nobody grants a right that they do not have.
+//!
+//! The rule of a field stands with the field ([`super::fields`]). Fields that a request has as they came are held to theirs in
+//! [`said`]; those with a type of their own here.
 
 use proto::NanoUsd;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::fields::{LIMITING_METADATA, RESERVED_METADATA};
+mod said;
+#[cfg(test)]
+mod tests;
+
 use super::mint::NewKey;
 use super::patch::KeyPatch;
 use super::{Key, KeyError};
 use crate::access::Actor;
 use crate::http::fields::Patch;
 
+/// What somebody who is no proxy admin may say of a field. `own` is the key that asks, of which the new or changed one must give
+/// no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    /// Anything: it gives nothing.
+    Free,
+    /// Nothing: proxy admins say it.
+    Admins,
+    /// Held to what the key that asks has, by code of its own in this module.
+    Own,
+    /// As the key that asks has it, which is handed on; anything where it has none. It does not change.
+    Same,
+    /// As the key that asks has it, which is handed on; nothing where it has none. It does not change.
+    Handed,
+    /// A list that holds what the key that asks has in it, and maybe more.
+    Keeps,
+    /// A list of nothing but what the key that asks has in it, where it has one.
+    Within,
+    /// A number not above what the key that asks has.
+    AtMost,
+}
+
 /// Completes and checks a new key of somebody who is no proxy admin: it is theirs unless they say otherwise, and can do
-/// no more than the key that makes it.
-pub(super) fn narrow(new: &mut NewKey, actor: &Actor) -> Result<(), KeyError> {
+/// no more than `own`, the key that makes it with what that has from its budget.
+pub(super) fn narrow(new: &mut NewKey, actor: &Actor, own: Option<&Key>) -> Result<(), KeyError> {
     if actor.is_admin() {
         return Ok(());
     }
     if new.user_id.is_none() {
         new.user_id.clone_from(&actor.user_id);
     }
-    for (said, name) in [
-        (new.permissions.as_ref().is_some_and(|permissions| !permissions.is_empty()), "permissions"),
-        (new.allowed_routes.is_some(), "allowed_routes"),
-        (!new.config.is_empty(), "config"),
-        (new.organization_id.is_some(), "organization_id"),
-        (new.spend.is_some(), "spend"),
-        (new.key_type.as_deref() == Some("management"), "key_type=management"),
-        (new.in_metadata.contains_key("throttle_on_budget_exceeded"), "throttle_on_budget_exceeded"),
-        (new.in_metadata.contains_key("temp_budget_increase"), "temp_budget_increase"),
-        (new.kept.contains_key("end_user_budget_id"), "end_user_budget_id"),
-    ] {
-        refuse_if(said, name)?;
-    }
-    check_metadata(&new.metadata, None)?;
-    let Some(own) = actor.key() else { return Ok(()) };
+    refuse_if(new.key_type.as_deref() == Some("management"), "key_type=management")?;
+    said::narrow(new, own)?;
+    let Some(own) = own else { return Ok(()) };
     if let Some(most) = own.max_budget.map(NanoUsd::to_usd) {
         let wanted = *new.max_budget.get_or_insert(most);
         if wanted > most {
             return Err(KeyError::AboveOwnBudget { wanted, own: most });
         }
     }
-    // Windows and budgets of models are handed on as they are: a key without them could spend more.
-    for name in ["budget_limits", "model_max_budget"] {
-        let Some(most) = own.more.get(name).filter(|most| has_members(most)) else { continue };
-        let said = new.kept.insert(name.to_owned(), most.clone());
-        refuse_if(
-            said.is_some_and(|said| has_members(&said) && said != *most),
-            &format!("another {name} than their own"),
-        )?;
+    // With another window it could spend as much more often; longer ones may end sooner by the calendar.
+    if own.max_budget.is_some() {
+        let other = new.budget_duration.as_ref().is_some_and(|window| own.budget_duration.as_ref() != Some(window));
+        refuse_if(other, "another budget_duration than their own")?;
     }
-    for name in LIMITING_METADATA {
-        let Some(most) = own.metadata.get(*name) else { continue };
-        let said = [new.in_metadata.get(*name), new.metadata.get(*name)].into_iter().flatten();
-        refuse_if(
-            said.into_iter().any(|said| said != most && !said.is_null()),
-            &format!("another {name} than their own"),
-        )?;
-        new.in_metadata.insert((*name).to_owned(), most.clone());
+    if new.allowed_cache_controls.is_empty() {
+        new.allowed_cache_controls.clone_from(&own.allowed_cache_controls);
     }
+    check_cache_controls(&new.allowed_cache_controls, own)?;
     if new.models.is_empty() {
         new.models.clone_from(&own.models);
     }
@@ -98,27 +105,7 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
     if actor.is_admin() {
         return Ok(());
     }
-    for (said, name) in [
-        (patch.max_budget.is_said(), "max_budget"),
-        (patch.soft_budget.is_said(), "soft_budget"),
-        (patch.spend.is_some(), "spend"),
-        (patch.kept.contains_key("budget_limits"), "budget_limits"),
-        (patch.kept.contains_key("model_max_budget"), "model_max_budget"),
-        (patch.kept.contains_key("project_id"), "project_id"),
-        (patch.kept.contains_key("end_user_budget_id"), "end_user_budget_id"),
-        (patch.in_metadata.contains_key("throttle_on_budget_exceeded"), "throttle_on_budget_exceeded"),
-        (patch.in_metadata.contains_key("temp_budget_increase"), "temp_budget_increase"),
-        (patch.permissions.is_said(), "permissions"),
-        (patch.allowed_routes.is_said(), "allowed_routes"),
-        (patch.config.is_said(), "config"),
-        (patch.blocked.is_said(), "blocked"),
-        (patch.budget_duration.is_said(), "budget_duration"),
-        (patch.user_id.is_said(), "user_id"),
-        (patch.team_id.is_said(), "team_id"),
-        (patch.organization_id.is_said(), "organization_id"),
-    ] {
-        refuse_if(said, name)?;
-    }
+    said::check_change(patch, key, actor)?;
     // Whoever holds a key that ends lets it end no later.
     let is_prolonged = match (&patch.duration, key.expires_at) {
         (Patch::Keep, _) | (_, None) => false,
@@ -128,25 +115,19 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
         }
     };
     refuse_if(is_prolonged, "a later end of a key")?;
-    for name in LIMITING_METADATA {
-        let Some(most) = key.metadata.get(*name) else { continue };
-        let is_said = patch.in_metadata.get(*name).is_some_and(|said| said != most && !said.is_null());
-        let is_replaced = match &patch.metadata {
-            Patch::Keep => false,
-            Patch::Clear => true,
-            Patch::To(metadata) => metadata.get(*name) != Some(most),
-        };
-        refuse_if(is_said || is_replaced, name)?;
-    }
-    if let Patch::To(metadata) = &patch.metadata {
-        check_metadata(metadata, Some(&key.metadata))?;
-    }
     for (wanted, most, name) in [
         (&patch.rpm_limit, key.rpm_limit, "rpm_limit"),
         (&patch.tpm_limit, key.tpm_limit, "tpm_limit"),
         (&patch.max_parallel_requests, key.max_parallel_requests, "max_parallel_requests"),
     ] {
         check_limit(wanted, most, name)?;
+    }
+    if let Some(own) = actor.key() {
+        match &patch.allowed_cache_controls {
+            Patch::Keep => {}
+            Patch::Clear => check_cache_controls(&[], own)?,
+            Patch::To(controls) => check_cache_controls(controls, own)?,
+        }
     }
     let own = actor.key().map(|own| own.models.as_slice()).unwrap_or_default();
     match &patch.models {
@@ -158,7 +139,7 @@ pub(super) fn check_change(patch: &KeyPatch, key: &Key, actor: &Actor) -> Result
 
 /// Checks that somebody who is no proxy admin gets no more by another value of a key than they have: it is theirs or calls
 /// models alone, and the key that asks has every right, budget and limit of it, for as long.
-pub(super) fn check_takeover(key: &Key, actor: &Actor) -> Result<(), KeyError> {
+pub(super) fn check_takeover(key: &Key, actor: &Actor, own: Option<&Key>) -> Result<(), KeyError> {
     if actor.is_admin() {
         return Ok(());
     }
@@ -168,19 +149,14 @@ pub(super) fn check_takeover(key: &Key, actor: &Actor) -> Result<(), KeyError> {
             "This key can act as another user, so only proxy admins and that user regenerate it.".to_owned(),
         ));
     }
-    let Some(own) = actor.key() else { return Ok(()) };
+    let Some(own) = own else { return Ok(()) };
     check_models(&key.models, &own.models)?;
     let is_above = |of: Option<i64>, most: Option<i64>| most.is_some_and(|most| of.is_none_or(|of| of > most));
     let nanos = |key: &Key| key.max_budget.map(NanoUsd::nanos);
-    let differs = |name: &str| own.more.get(name).is_some_and(has_members) && key.more.get(name) != own.more.get(name);
-    let is_given = |name: &&str| {
-        key.metadata.get(*name).is_some_and(|value| !value.is_null() && own.metadata.get(*name) != Some(value))
-    };
     let outlives = own.expires_at.is_some_and(|end| key.expires_at.is_none_or(|at| at > end));
     let is_wider = [
         (is_above(nanos(key), nanos(own)), "max_budget"),
-        (differs("budget_limits"), "budget_limits"),
-        (differs("model_max_budget"), "model_max_budget"),
+        (own.max_budget.is_some() && key.budget_duration != own.budget_duration, "budget_duration"),
         (is_above(key.rpm_limit, own.rpm_limit), "rpm_limit"),
         (is_above(key.tpm_limit, own.tpm_limit), "tpm_limit"),
         (is_above(key.max_parallel_requests, own.max_parallel_requests), "max_parallel_requests"),
@@ -188,10 +164,11 @@ pub(super) fn check_takeover(key: &Key, actor: &Actor) -> Result<(), KeyError> {
         (!own.allowed_routes.is_empty() && !within(&key.allowed_routes, &own.allowed_routes), "allowed_routes"),
         (!key.permissions.is_empty() && key.permissions != own.permissions, "permissions"),
         (!key.config.is_empty() && key.config != own.config, "config"),
-        (RESERVED_METADATA.iter().any(is_given), "metadata"),
+        (check_cache_controls(&key.allowed_cache_controls, own).is_err(), "allowed_cache_controls"),
     ];
-    match is_wider.into_iter().find(|(is_wider, _)| *is_wider) {
-        Some((_, name)) => Err(KeyError::NotAllowed(format!(
+    let column = is_wider.into_iter().find(|(is_wider, _)| *is_wider).map(|(_, name)| name);
+    match column.or_else(|| said::wider(key, own)) {
+        Some(name) => Err(KeyError::NotAllowed(format!(
             "The key that asks has less {name} than this key: regenerate it with itself, or ask a proxy admin."
         ))),
         None => Ok(()),
@@ -236,19 +213,21 @@ fn check_models(wanted: &[String], own: &[String]) -> Result<(), KeyError> {
     }
 }
 
-fn check_metadata(wanted: &Map<String, Value>, before: Option<&Map<String, Value>>) -> Result<(), KeyError> {
-    let changed = |name: &&&str| {
-        wanted.contains_key(**name) && wanted.get(**name) != before.and_then(|before| before.get(**name))
-    };
-    match RESERVED_METADATA.iter().find(changed) {
-        Some(name) => refuse_if(true, &format!("metadata.{name}")),
-        None => Ok(()),
-    }
+/// A key that is kept to some cache controls gives no others. No list: all.
+fn check_cache_controls(wanted: &[String], own: &Key) -> Result<(), KeyError> {
+    let is_other = !own.allowed_cache_controls.is_empty() && !within(wanted, &own.allowed_cache_controls);
+    refuse_if(is_other, "other allowed_cache_controls than their own")
 }
 
-fn has_members(value: &Value) -> bool {
-    value.as_array().is_some_and(|list| !list.is_empty())
-        || value.as_object().is_some_and(|members| !members.is_empty())
+/// Whether a value says anything: neither nothing nor empty.
+fn is_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    }
 }
 
 fn refuse_if(said: bool, name: &str) -> Result<(), KeyError> {
