@@ -161,7 +161,7 @@ mod tests {
         assert!(made["budget_reset_at"].is_string(), "by the schedule of the budget");
         let key = made["key"].as_str().unwrap();
         let known = told(&world, key).await;
-        let limits = known.limits.clone().unwrap();
+        let limits = known.limits.unwrap();
         assert_eq!((limits.requests_per_minute, limits.tokens_per_minute, limits.at_once), (Some(7), Some(5), Some(3)));
         let budgets: Vec<_> = known.budgets.iter().map(|one| (one.scope.as_str(), one.most_nano_usd)).collect();
         assert_eq!(budgets, [("", 10_000_000_000), ("model:gpt-4", 2_000_000_000)]);

@@ -242,6 +242,14 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "passed over, or an error somewhere",
         "500 that names the place, and nothing is made that it would decide; `check` finds most before the start",
     ),
+    differs(
+        "A key that somebody who is no proxy admin makes or changes",
+        "has no more `max_budget` than the key that asks; most other fields are free",
+        "has no more of anything: limits, windows, models, the end, tags, guardrails, enforced parameters and limits of models \
+         of the key that asks are handed on, and its holder can tighten them; `access_group_ids`, `allowed_passthrough_routes` and \
+         `disable_global_guardrails` are proxy admins' to set. So a team's admin or member who may make keys hands out no more \
+         than they have",
+    ),
     later(
         "Rotation of keys by schedule (`auto_rotate`, `rotation_interval`)",
         "a worker gives the key another value, which a secret manager or an e-mail brings to its owner",
@@ -352,7 +360,7 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "enforced always, and unblocked in the database; `blocked_user_list` has no effect yet",
     ),
     differs(
-        "A budget that several customers or tags are linked to",
+        "A budget that several customers, tags or keys are linked to",
         "its window is the budget's own; a change reaches owners as their caches end",
         "each owner has a window and an account of their own under it; all follow at the revision of the change",
     ),

@@ -153,10 +153,12 @@ pub(super) fn check_takeover(key: &Key, actor: &Actor, own: Option<&Key>) -> Res
     check_models(&key.models, &own.models)?;
     let is_above = |of: Option<i64>, most: Option<i64>| most.is_some_and(|most| of.is_none_or(|of| of > most));
     let nanos = |key: &Key| key.max_budget.map(NanoUsd::nanos);
+    let has_other_window =
+        own.max_budget.is_some() && key.budget_duration.is_some() && key.budget_duration != own.budget_duration;
     let outlives = own.expires_at.is_some_and(|end| key.expires_at.is_none_or(|at| at > end));
     let is_wider = [
         (is_above(nanos(key), nanos(own)), "max_budget"),
-        (own.max_budget.is_some() && key.budget_duration != own.budget_duration, "budget_duration"),
+        (has_other_window, "budget_duration"),
         (is_above(key.rpm_limit, own.rpm_limit), "rpm_limit"),
         (is_above(key.tpm_limit, own.tpm_limit), "tpm_limit"),
         (is_above(key.max_parallel_requests, own.max_parallel_requests), "max_parallel_requests"),

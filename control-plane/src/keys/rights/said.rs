@@ -35,7 +35,7 @@ pub(super) fn narrow(new: &mut NewKey, own: Option<&Key>) -> Result<(), KeyError
     Ok(())
 }
 
-/// Whether a value gives something. An empty list of routes gives all of them.
+/// Whether the value of a column gives something. An empty list of routes gives all of them.
 fn gives(value: &Value) -> bool {
     !value.is_null() && value.as_object().is_none_or(|members| !members.is_empty())
 }
@@ -48,7 +48,10 @@ fn hold(rule: &Ruled, place: &mut Map<String, Value>, own: Option<&Value>) -> Re
     let other = |is_other: bool| refuse_if(is_other, &format!("another {name} than their own"));
     let held = match (rule.made, own) {
         (Right::Free | Right::Own, _) => return Ok(()),
-        (Right::Admins, _) | (Right::Handed, None) => return refuse_if(said.is_some_and(gives), name),
+        (Right::Admins, _) | (Right::Handed, None) => {
+            let gives = |said: &Value| is_something(said) && *said != Value::Bool(false);
+            return refuse_if(said.is_some_and(gives), name);
+        }
         (Right::Same | Right::Keeps | Right::Within | Right::AtMost, None) => return Ok(()),
         (Right::Same | Right::Handed, Some(own)) => {
             other(said.is_some_and(|said| is_something(said) && said != own))?;
