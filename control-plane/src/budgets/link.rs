@@ -129,7 +129,7 @@ pub(super) async fn remove(change: &mut Change, row: &BudgetRow) -> Result<(), B
 /// Makes the accounts of all who are linked to a budget those of what it is now, and publishes them.
 async fn follow(change: &mut Change, budget_id: &str, row: Option<&BudgetRow>) -> Result<(), BudgetError> {
     let budgets = &row.map(BudgetRow::budgets).transpose()?.unwrap_or_default()[..];
-    let keys = keys::shared::linked(change.db(), budget_id).await?;
+    let keys = keys::link::linked(change.db(), budget_id).await?;
     let ids: Vec<String> = keys.iter().map(|key| key.id.clone()).collect();
     account::lock_all(change.db(), Owner::Key, &ids).await?;
     // Most have nothing of their own, and so the same.

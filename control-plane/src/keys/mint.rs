@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::fields::{COLUMNS, KEPT, MAKING, METADATA};
-use super::{Key, KeyError, Rules, patch, shared};
+use super::{Key, KeyError, Rules, link, patch};
 use crate::access::Actor;
 use crate::budgets::BudgetRow;
 use crate::http::fields::{Field, Form, Issue, Patch, Request};
@@ -112,7 +112,7 @@ pub(crate) fn mint(
     rules.values.check(new.key.as_deref())?;
     rules.bounds.fit(&mut new, now)?;
     if let Some(row) = budget {
-        shared::take_back(&mut new, row);
+        link::take_back(&mut new, row);
     }
     let value = match new.key {
         Some(chosen) => checked_value(chosen)?,

@@ -10,6 +10,7 @@ mod error;
 mod fields;
 pub(crate) mod http;
 mod identify;
+pub(crate) mod link;
 mod mint;
 mod page;
 mod patch;
@@ -17,7 +18,6 @@ pub(crate) mod publish;
 pub(crate) mod replaced;
 mod rights;
 mod rules;
-pub(crate) mod shared;
 mod store;
 mod view;
 
@@ -79,11 +79,11 @@ pub(crate) struct Key {
 /// Writes a locked key anew, with its budgets.
 async fn put(db: &mut PgConnection, before: &Key, key: &Key) -> Result<(), KeyError> {
     // Before the key is written: who changes the budget sees the key as it was, or waits until it is written.
-    let shared = shared::of(db, key).await?;
-    let budgets = shared::budgets(key, shared.as_ref())?;
+    let shared = link::of(db, key).await?;
+    let budgets = link::budgets(key, shared.as_ref())?;
     store::update(db, key).await.map_err(|error| KeyError::from_insert(error, key))?;
     // Those of old rows may be such as nobody could set today.
-    let was = shared::budgets(before, shared.as_ref()).ok();
+    let was = link::budgets(before, shared.as_ref()).ok();
     if before.budget_id != key.budget_id || was.as_ref() != Some(&budgets) {
         budgets::keep(db, Owner::Key, &key.hash.to_string(), &budgets).await?;
     }
@@ -128,8 +128,8 @@ pub(crate) async fn counts_of_teams(db: &mut PgConnection, team_ids: &[String]) 
 
 /// Stores a new key as a part of a change.
 pub(crate) async fn add(change: &mut Change, key: &Key) -> Result<(), KeyError> {
-    let shared = shared::of(change.db(), key).await?;
-    let budgets = shared::budgets(key, shared.as_ref())?;
+    let shared = link::of(change.db(), key).await?;
+    let budgets = link::budgets(key, shared.as_ref())?;
     store::insert(change.db(), key).await.map_err(|error| KeyError::from_insert(error, key))?;
     if !budgets.is_empty() {
         budgets::keep(change.db(), Owner::Key, &key.hash.to_string(), &budgets).await?;

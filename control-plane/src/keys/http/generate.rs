@@ -13,7 +13,7 @@ use crate::http::body::Body;
 use crate::http::moment;
 use crate::keys::rules::Teams;
 use crate::keys::view::{self, KeyView, Place};
-use crate::keys::{self, Generated, KeyError, Minted, NewKey, Rules, rights, shared};
+use crate::keys::{self, Generated, KeyError, Minted, NewKey, Rules, link, rights};
 use crate::limits;
 use crate::spend::{Owner, Total};
 use crate::{teams, users};
@@ -60,7 +60,7 @@ pub(super) async fn make(
     let mut change = Change::begin(app, actor).await?;
     let rules = Rules::read(&mut change).await.map_err(KeyError::from)?;
     let own = match actor.key().filter(|_| !actor.is_admin()) {
-        Some(own) => Some(shared::effective(change.db(), own).await?),
+        Some(own) => Some(link::effective(change.db(), own).await?),
         None => None,
     };
     // A key that shares a budget hands it on.
@@ -68,7 +68,7 @@ pub(super) async fn make(
     let budget = match &new.budget_id {
         Some(id) => {
             let row = budgets::shared(change.db(), id).await?.ok_or_else(|| KeyError::UnknownBudget(id.clone()))?;
-            shared::lend(&mut new, &row);
+            link::lend(&mut new, &row);
             Some(row)
         }
         None => None,

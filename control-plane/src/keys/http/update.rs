@@ -17,7 +17,7 @@ use crate::http::fields::Patch;
 use crate::http::moment;
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, KeyView, Place};
-use crate::keys::{self, Key, KeyError, Rules, identify, rights, shared, store};
+use crate::keys::{self, Key, KeyError, Rules, identify, link, rights, store};
 use crate::limits;
 use crate::spend::Owner;
 use crate::teams;
@@ -56,7 +56,7 @@ pub(super) async fn update(
         None => None,
     };
     actor.may(Permission::ChangeKey, &Subject::Key(&before, team.as_ref()))?;
-    rights::check_change(&wanted, &shared::effective(change.db(), &before).await?, &actor)?;
+    rights::check_change(&wanted, &link::effective(change.db(), &before).await?, &actor)?;
     if let Patch::To(team_id) = &wanted.team_id {
         // Shared: the team that the key moves to is not deleted meanwhile.
         teams::shared(change.db(), team_id).await?;

@@ -18,7 +18,7 @@ use crate::http::path::Names;
 use crate::keys::fields::{COLUMNS, KEPT, METADATA};
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, Place};
-use crate::keys::{self, Generated, Key, KeyError, Rules, duration, identify, mint, replaced, rights, shared, store};
+use crate::keys::{self, Generated, Key, KeyError, Rules, duration, identify, link, mint, replaced, rights, store};
 use crate::limits::{self, LimitError};
 use crate::spend::Owner;
 use crate::teams;
@@ -160,9 +160,9 @@ async fn regenerate(
         None => None,
     };
     actor.may(Permission::RegenerateKey, &Subject::Key(&before, team.as_ref()))?;
-    let with_budget = shared::effective(change.db(), &before).await?;
+    let with_budget = link::effective(change.db(), &before).await?;
     let own = match actor.key().filter(|_| !actor.is_admin()) {
-        Some(own) => Some(shared::effective(change.db(), own).await?),
+        Some(own) => Some(link::effective(change.db(), own).await?),
         None => None,
     };
     rights::check_takeover(&with_budget, actor, own.as_ref())?;
