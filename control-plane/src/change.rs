@@ -123,6 +123,8 @@ fn resource(noun: Noun, id: String) -> Option<feed::Change> {
         Noun::Model => (Kind::Deployment, id),
         Noun::Customer => (Kind::Owner, owner::resource_id(OwnerKind::Customer, &id)),
         Noun::Tag => (Kind::Owner, owner::resource_id(OwnerKind::Tag, &id)),
+        Noun::Member => (Kind::Owner, owner::resource_id(OwnerKind::Member, &id)),
+        Noun::Organization => (Kind::Owner, owner::resource_id(OwnerKind::Organization, &id)),
         Noun::Budget => return None,
         // A credential is in every deployment that names it, and a change of settings publishes all deployments anew.
         Noun::Config | Noun::Credential => (Kind::Settings, feed::SETTINGS_ID.to_owned()),

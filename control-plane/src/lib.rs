@@ -34,6 +34,7 @@ mod keys;
 mod limits;
 pub mod listen;
 mod models;
+mod organizations;
 mod patience;
 pub mod prices;
 mod publish;

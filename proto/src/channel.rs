@@ -35,6 +35,9 @@ pub const OWNERS: &str = "owners";
 /// The feature that a data plane must have to serve a key that acts as the one that took its place.
 pub const REPLACED: &str = "replaced-keys";
 
+/// The feature that a data plane must have to keep members of teams and organizations to their lists of models.
+pub const OWNER_MODELS: &str = "owner-models";
+
 /// Carries the whole join token on every call between the planes.
 pub const JOIN_TOKEN_HEADER: &str = "x-turnpike-join-token";
 

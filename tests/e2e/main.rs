@@ -18,6 +18,7 @@ mod hostile;
 mod keys;
 mod limits;
 mod models;
+mod organizations;
 mod quiet;
 mod revocation;
 mod rolling;

@@ -11,7 +11,7 @@ use super::{Actor, Credential, DEFAULT_USER_ID, MasterKey, Role, SaysChangedBy, 
 use crate::app::App;
 use crate::http::{moment, path};
 use crate::keys::{self, Key};
-use crate::{teams, users};
+use crate::{organizations, teams, users};
 
 /// Why somebody is not let in, or not let do something.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub(crate) enum AccessError {
     /// The role may, but not with this subject.
     #[error("{0}")]
     Forbidden(String),
+    /// The actor is not what it takes in an organization.
+    #[error("{0}")]
+    Organization(String),
     /// A list is asked for that is not theirs to see.
     #[error("{0}")]
     ListRefused(String),
@@ -61,6 +64,7 @@ impl FromRequestParts<App> for Actor {
             route: route.clone(),
             says_changed_by: says_changed_by.clone(),
             may_say_changed_by: SaysChangedBy::Ignored,
+            organizations: Vec::new(),
         };
         if let MasterKey::NoAuth = app.master {
             return Ok(admin(Credential::Nothing));
@@ -85,9 +89,15 @@ impl FromRequestParts<App> for Actor {
             Some(user_id) => users::role(&mut db, user_id).await?,
             None => None,
         };
+        let role = Role::named(role.as_deref());
+        let organizations = match &key.user_id {
+            Some(user_id) if role != Role::ProxyAdmin => organizations::roles_of(&mut db, user_id).await?,
+            _ => Vec::new(),
+        };
         Ok(Actor {
             user_id: key.user_id.clone(),
-            role: Role::named(role.as_deref()),
+            role,
+            organizations,
             credential: Credential::Key(Box::new(key)),
             route: route.clone(),
             says_changed_by: says_changed_by.clone(),

@@ -14,7 +14,7 @@ pub(crate) async fn keep(db: &mut PgConnection, owner: Owner, id: &str, budgets:
 }
 
 /// The same for several owners of one kind, in as many statements as for one.
-pub(super) async fn keep_all(
+pub(crate) async fn keep_all(
     db: &mut PgConnection,
     owner: Owner,
     ids: &[String],

@@ -19,11 +19,11 @@ mod view;
 
 use proto::NanoUsd;
 
-pub(crate) use account::{due, end_windows, forget, keep, lock, reset_spent, set_spent};
+pub(crate) use account::{due, end_windows, forget, keep, keep_all, lock, reset_spent, set_spent};
 pub(crate) use error::BudgetError;
 pub(crate) use fields::read;
-pub(crate) use link::{Wanted, among, linked};
-pub(crate) use patch::{LIMITS, LINK};
+pub(crate) use link::{Wanted, add_own, among, held, linked};
+pub(crate) use patch::{BudgetPatch, LIMITS, LINK};
 pub(crate) use row::BudgetRow;
 pub(crate) use view::BudgetView;
 

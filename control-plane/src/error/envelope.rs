@@ -15,6 +15,7 @@ use crate::customers::CustomerError;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
 use crate::models::{ModelError, TagModelError};
+use crate::organizations::OrganizationError;
 use crate::spend::SpendError;
 use crate::tags::TagError;
 use crate::teams::TeamError;
@@ -69,6 +70,7 @@ pub(super) fn of(error: &AdminError, habit: Habit) -> Envelope {
         AdminError::Budget(error) => budget(error, habit),
         AdminError::Customer(error) => customer(error, habit),
         AdminError::Tag(error) => tag(error, habit),
+        AdminError::Organization(error) => organization(error, habit),
         AdminError::Limit(error) => limit(error, habit),
         AdminError::Spend(error) => match error {
             SpendError::Day { .. } | SpendError::TooManyDays { .. } => {
@@ -167,6 +169,7 @@ fn access(error: &AccessError, habit: Habit) -> Envelope {
                 "Team member does not have permissions for endpoint: {route}. An admin of team={team_id} grants them."
             ),
         ),
+        AccessError::Organization(message) => auth(message.clone()),
         AccessError::Forbidden(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         AccessError::ListRefused(message) => Envelope::error(StatusCode::FORBIDDEN, "bad_request_error", None, message),
         AccessError::Database(error) => database(error),
@@ -195,6 +198,7 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
         | KeyError::AboveOwnBudget { .. }
         | KeyError::AliasAmbiguous(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         KeyError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
+        KeyError::Organization(error) => organization(error, habit),
         KeyError::Limit(error) => limit(error, habit),
         KeyError::Database(error) => database(error),
     }
@@ -215,11 +219,14 @@ fn team(error: &TeamError, habit: Habit) -> Envelope {
         | TeamError::CallbackExists { .. }
         | TeamError::TooManyCallbacks(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         TeamError::NoCallback(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
-        TeamError::NotMember | TeamError::OtherAddress(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        TeamError::NotMember | TeamError::OtherAddress(_) | TeamError::ResetAbove { .. } => {
+            habit.refuse(StatusCode::BAD_REQUEST, error.to_string())
+        }
         TeamError::NoId => habit.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         TeamError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         TeamError::ListRefused(_) => habit.refuse(StatusCode::UNAUTHORIZED, error.to_string()),
         TeamError::Limit(error) => limit(error, habit),
+        TeamError::Budget(error) => budget(error, habit),
         TeamError::Database(error) => database(error),
     }
 }
@@ -333,6 +340,31 @@ fn tag(error: &TagError, habit: Habit) -> Envelope {
         }
         TagError::Budget(error) => budget(error, habit),
         TagError::Model(TagModelError::Database(error)) | TagError::Database(error) => database(error),
+    }
+}
+
+fn organization(error: &OrganizationError, habit: Habit) -> Envelope {
+    match error {
+        OrganizationError::Exists(_)
+        | OrganizationError::BadId
+        | OrganizationError::Unknown(_)
+        | OrganizationError::OtherId
+        | OrganizationError::Above { .. }
+        | OrganizationError::OfTeam { .. }
+        | OrganizationError::AlreadyMember(_)
+        | OrganizationError::NotMember
+        | OrganizationError::OtherAddress(_)
+        | OrganizationError::TooMany(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        OrganizationError::Model { .. } => {
+            Envelope::error(StatusCode::BAD_REQUEST, "org_model_access_denied", Some("models"), error.to_string())
+        }
+        OrganizationError::NoId => habit.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        OrganizationError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        OrganizationError::OwnModels(_) | OrganizationError::NotAllowed(_) => {
+            habit.refuse(StatusCode::FORBIDDEN, error.to_string())
+        }
+        OrganizationError::Budget(error) => budget(error, habit),
+        OrganizationError::Database(error) => database(error),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::http::fields::Issue;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
 use crate::models::ModelError;
+use crate::organizations::OrganizationError;
 use crate::spend::SpendError;
 use crate::tags::TagError;
 use crate::teams::TeamError;
@@ -52,6 +53,8 @@ pub(crate) enum AdminError {
     Customer(#[from] CustomerError),
     #[error(transparent)]
     Tag(#[from] TagError),
+    #[error(transparent)]
+    Organization(#[from] OrganizationError),
     #[error(transparent)]
     Limit(#[from] LimitError),
     #[error(transparent)]

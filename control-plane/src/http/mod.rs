@@ -26,8 +26,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::error::Envelope;
 use crate::{
-    access_groups, budgets, credentials as named_credentials, customers, health, keys, models, spend, tags, teams,
-    users,
+    access_groups, budgets, credentials as named_credentials, customers, health, keys, models, organizations, spend,
+    tags, teams, users,
 };
 
 /// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` from one address.
@@ -46,6 +46,7 @@ fn documented() -> (Router<App>, OpenApi) {
         .merge(keys::http::router())
         .merge(teams::http::router())
         .merge(users::http::router())
+        .merge(organizations::http::router())
         .merge(models::http::router())
         .merge(named_credentials::http::router())
         .merge(access_groups::http::router())

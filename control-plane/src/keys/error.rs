@@ -4,6 +4,7 @@ use proto::KeyHash;
 
 use super::Key;
 use crate::limits::LimitError;
+use crate::organizations::OrganizationError;
 
 /// Why a request about keys is refused.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,8 @@ pub(crate) enum KeyError {
         "Invalid key: it must start with `sk-`, hold only letters, digits, `-` and `_`, and have 16 to 100 characters"
     )]
     BadValue,
+    #[error(transparent)]
+    Organization(#[from] OrganizationError),
     #[error(transparent)]
     Limit(#[from] LimitError),
     #[error("Unable to find team object in database. Team ID: {0}")]

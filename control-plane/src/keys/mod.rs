@@ -10,6 +10,7 @@ mod fields;
 pub(crate) mod http;
 mod identify;
 mod mint;
+mod organization;
 mod page;
 mod patch;
 pub(crate) mod publish;
@@ -172,6 +173,23 @@ pub(crate) async fn remove_of_member(change: &mut Change, user_id: &str, team_id
 pub(crate) async fn remove_of_users(change: &mut Change, user_ids: &[String]) -> sqlx::Result<()> {
     let keys = store::locked_of_users(change.db(), user_ids).await?;
     remove(change, &keys).await
+}
+
+/// Removes all keys of organizations whose rows are locked.
+pub(crate) async fn remove_of_organizations(change: &mut Change, ids: &[String]) -> sqlx::Result<()> {
+    let keys = store::locked_of_organizations(change.db(), ids).await?;
+    remove(change, &keys).await
+}
+
+/// Lets the keys of a team, whose row is locked, belong to its organization, or to none.
+pub(crate) async fn move_of_team(
+    change: &mut Change,
+    team_id: &str,
+    organization_id: Option<&str>,
+) -> sqlx::Result<()> {
+    let moved = store::move_of_team(change.db(), team_id, organization_id).await?;
+    change.publish(Noun::Key, moved.iter().map(ToString::to_string).collect());
+    Ok(())
 }
 
 /// Removes all keys of teams whose rows are locked.

@@ -67,6 +67,28 @@ pub(super) async fn locked_of_teams(db: &mut PgConnection, team_ids: &[String]) 
     rows.fetch_all(db).await?.into_iter().map(Key::try_from).collect()
 }
 
+/// All keys of these organizations, locked as [`locked`] does.
+pub(super) async fn locked_of_organizations(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Key>> {
+    let rows = select_keys!("keys k where k.organization_id = any($1) order by k.hash for update", ids);
+    rows.fetch_all(db).await?.into_iter().map(Key::try_from).collect()
+}
+
+/// Gives the keys of a team another organization, or none. Gives those that had another one.
+pub(super) async fn move_of_team(
+    db: &mut PgConnection,
+    team_id: &str,
+    organization_id: Option<&str>,
+) -> sqlx::Result<Vec<KeyHash>> {
+    let hashes = sqlx::query_scalar!(
+        "update keys set organization_id = $2 where team_id = $1 and organization_id is distinct from $2 returning hash",
+        team_id,
+        organization_id,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(hashes.iter().filter_map(|hash| KeyHash::try_from(hash.as_slice()).ok()).collect())
+}
+
 /// All keys of these users, locked as [`locked`] does.
 pub(super) async fn locked_of_users(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<Key>> {
     let rows = select_keys!("keys k where k.user_id = any($1) order by k.hash for update", user_ids);

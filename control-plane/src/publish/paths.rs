@@ -1,7 +1,7 @@
 //! Which admin paths a data plane forwards to the control plane, so that clients need one address.
 
 /// As Welcome lists them: a trailing `*` stands for any end. Everything here is served by the admin router.
-pub(super) const FORWARDED: [&str; 26] = [
+pub(super) const FORWARDED: [&str; 28] = [
     "/",
     "/access_group/*",
     "/audit*",
@@ -17,6 +17,7 @@ pub(super) const FORWARDED: [&str; 26] = [
     "/model/*",
     "/model_group/*",
     "/openapi.json",
+    "/organization/*",
     "/spend/*",
     "/swagger-ui",
     "/swagger-ui/*",
@@ -26,6 +27,7 @@ pub(super) const FORWARDED: [&str; 26] = [
     "/v1/model/*",
     "/v2/key/*",
     "/v2/model/*",
+    "/v2/organization/*",
     "/v2/team/*",
     "/v2/user/*",
 ];

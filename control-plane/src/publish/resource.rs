@@ -27,11 +27,17 @@ impl Upsert {
             Body::Deployment(_) => (false, false, false),
         };
         let replaced = matches!(&body, Body::Key(key) if !key.acts_as.is_empty());
+        // Those of customers are as old as customers are.
+        let keeps_models = |owner: &pb::Owner| {
+            matches!(owner.kind(), pb::OwnerKind::Member | pb::OwnerKind::Organization) && !owner.models.is_empty()
+        };
+        let owner_models = matches!(&body, Body::Owner(owner) if keeps_models(owner));
         let needed = [
             (limits, proto::channel::LIMITS),
             (budgets, proto::channel::BUDGETS),
             (owners, proto::channel::OWNERS),
             (replaced, proto::channel::REPLACED),
+            (owner_models, proto::channel::OWNER_MODELS),
         ];
         let required_features = needed.into_iter().filter(|(is_needed, _)| *is_needed);
         let required_features = required_features.map(|(_, feature)| feature.to_owned()).collect();

@@ -5,7 +5,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::fields::{COLUMNS, KEPT, METADATA};
-use super::{RESERVED_ID, Team, TeamError, member_from, patch};
+use super::members::{self, DEFAULTS};
+use super::{DEFAULT_BUDGET, RESERVED_ID, Team, TeamError, member_from, patch};
+use crate::budgets::BudgetPatch;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, optional};
 use crate::limits;
 
@@ -33,11 +35,19 @@ pub(super) struct NewTeam {
     max_parallel_requests: Option<i64>,
     in_metadata: Map<String, Value>,
     kept: Map<String, Value>,
+    of_members: BudgetPatch,
+}
+
+impl NewTeam {
+    /// The organization whom it is to belong to.
+    pub(super) fn organization_id(&self) -> Option<&str> {
+        self.organization_id.as_deref()
+    }
 }
 
 impl Request for NewTeam {
     const NAME: &'static str = "NewTeam";
-    const FIELDS: &'static [&'static [Field]] = &[MAKING, COLUMNS, METADATA, KEPT];
+    const FIELDS: &'static [&'static [Field]] = &[MAKING, COLUMNS, METADATA, KEPT, DEFAULTS];
 
     fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
         Ok(Self {
@@ -57,17 +67,19 @@ impl Request for NewTeam {
             max_parallel_requests: form.take("max_parallel_requests").given(),
             in_metadata: form.take_all(METADATA),
             kept: form.take_all(KEPT),
+            of_members: members::read_defaults(&mut form),
         })
     }
 }
 
-/// Makes the team that was asked for. Its members are as they were written.
-pub(super) fn make(new: NewTeam, now: OffsetDateTime) -> Result<Team, TeamError> {
+/// Makes the team that was asked for, and gives what was said of all of its members. These are as they were written.
+pub(super) fn make(new: NewTeam, now: OffsetDateTime) -> Result<(Team, BudgetPatch), TeamError> {
     let team_id = new.team_id.unwrap_or_else(|| Uuid::new_v4().to_string());
     if team_id == RESERVED_ID {
         return Err(TeamError::Reserved(team_id));
     }
     let mut metadata = new.metadata;
+    metadata.shift_remove(DEFAULT_BUDGET);
     metadata.extend(new.in_metadata.into_iter().filter(|(_, value)| !value.is_null()));
     let mut team = Team {
         team_id,
@@ -92,5 +104,5 @@ pub(super) fn make(new: NewTeam, now: OffsetDateTime) -> Result<Team, TeamError>
     for member in &new.members {
         team.add(member_from(member).ok_or(TeamError::NamelessMember)?);
     }
-    Ok(team)
+    Ok((team, new.of_members))
 }

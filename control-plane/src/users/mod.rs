@@ -60,6 +60,35 @@ pub(crate) async fn find(db: &mut PgConnection, user_id: &str) -> sqlx::Result<O
     store::by_id(db, user_id).await
 }
 
+/// The user with this id, or else with this address.
+pub(crate) async fn named(
+    db: &mut PgConnection,
+    user_id: Option<&str>,
+    email: Option<&str>,
+) -> sqlx::Result<Option<User>> {
+    match (user_id, email) {
+        (Some(user_id), _) => store::by_id(db, user_id).await,
+        (None, Some(email)) => match store::ids_of_emails(db, &[email.to_owned()]).await?.first() {
+            Some(user_id) => store::by_id(db, user_id).await,
+            None => Ok(None),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// Adds a user of whom only this is known, as a part of a change. Gives the id.
+pub(crate) async fn add_named(
+    change: &mut Change,
+    user_id: Option<String>,
+    email: Option<String>,
+    role: &str,
+    now: OffsetDateTime,
+) -> Result<String, UserError> {
+    let user = User { email, role: role.to_owned(), ..User::bare(user_id, now) };
+    add(change, &user).await?;
+    Ok(user.user_id)
+}
+
 /// What the API shows of these users.
 pub(crate) async fn views_of(db: &mut PgConnection, user_ids: &[String]) -> sqlx::Result<Vec<UserView>> {
     let mut views = Vec::new();

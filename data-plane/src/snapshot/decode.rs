@@ -17,8 +17,13 @@ use crate::limits::Allowance;
 use crate::limits::account::Large;
 
 /// What `required_features` of a resource may name without being denied.
-pub(crate) const FEATURES: &[&str] =
-    &[proto::channel::LIMITS, proto::channel::BUDGETS, proto::channel::OWNERS, proto::channel::REPLACED];
+pub(crate) const FEATURES: &[&str] = &[
+    proto::channel::LIMITS,
+    proto::channel::BUDGETS,
+    proto::channel::OWNERS,
+    proto::channel::REPLACED,
+    proto::channel::OWNER_MODELS,
+];
 
 /// Tokens reserved for an answer where the client sets no limit, and at most (reliability.md 3d).
 const DEFAULT_RESERVED_OUTPUT: u64 = 1_024;

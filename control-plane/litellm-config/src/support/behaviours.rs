@@ -323,7 +323,28 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "each data plane admits its part, one at least, so that together they keep the limit (while a data plane comes or \
          goes, up to a part more); one that loses the control plane keeps the part it had",
     ),
-    later("Limits and budgets of team members and organizations", "", "will be kept as those of keys are"),
+    differs(
+        "Budgets of team members",
+        "two checks with two texts; the first leaves a budget of 0 to the second",
+        "one check, with the text of the first; a member's own budget of 0 allows nothing, the team's for all of 0 is no limit",
+    ),
+    differs(
+        "Models of organizations",
+        "checked when teams and keys are made and changed, and never per call",
+        "checked per call too: 403 `org_model_access_denied`; where an alias of a team or key leads counts, not its name",
+    ),
+    differs(
+        "Teams and keys of organizations",
+        "a team that moves leaves its keys with the organization that it had",
+        "its keys move with it; a key in a team belongs to the team's organization, and another `organization_id` is a 400",
+    ),
+    differs(
+        "What an organization's admin may say of its teams",
+        "everything within the organization's limits",
+        "everything within them but what reaches beyond it: `logging`, `secret_manager_settings`, pass-through routes, \
+         `disable_global_guardrails`, `object_permission`, `router_settings`, `policies`, `access_group_ids`; users are made \
+         and changed by proxy admins",
+    ),
     later(
         "`enforced_params`",
         "500, and one key's list leaks to others",

@@ -20,7 +20,7 @@ use crate::http::fields::{self, Each, Field, Form, Issue, Patch, Request, Shape,
 use crate::http::moment;
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, KeyView};
-use crate::keys::{self, Key, KeyError, identify, store};
+use crate::keys::{self, Key, KeyError, identify, organization, store};
 use crate::teams;
 
 /// Most keys of one call.
@@ -158,7 +158,8 @@ fn target_team(patch: &KeyPatch) -> Option<&String> {
 
 /// Changes one key, or nothing: what fails is undone without the rest.
 async fn change_one(change: &mut Change, before: &Key, patch: KeyPatch, actor: &Actor) -> Result<Key, KeyError> {
-    let key = patch::apply(before.clone(), patch, actor.user_id.as_deref(), moment::now())?;
+    let mut key = patch::apply(before.clone(), patch, actor.user_id.as_deref(), moment::now())?;
+    organization::settle(change.db(), before, &mut key).await?;
     let mut step = change.db().begin().await?;
     keys::put(&mut step, before, &key).await?;
     step.commit().await?;

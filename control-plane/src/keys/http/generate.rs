@@ -12,7 +12,7 @@ use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
 use crate::keys::view::{KeyView, Place};
-use crate::keys::{self, Generated, KeyError, Minted, NewKey, rights};
+use crate::keys::{self, Generated, KeyError, Minted, NewKey, organization, rights};
 use crate::limits;
 use crate::spend::{self, Owner, Total};
 use crate::{teams, users};
@@ -71,9 +71,8 @@ pub(super) async fn make(
         return Err(KeyError::UnknownTeam(team_id.clone()).into());
     }
     actor.may(Permission::CreateKey, &Subject::NewKey { user_id: new.user_id.as_deref(), team: team.as_ref() })?;
-    if let Some(team) = &team {
-        new.organization_id = team.organization_id.clone().or(new.organization_id);
-    }
+    new.organization_id = organization::of_key(team.as_ref(), new.organization_id)?;
+    organization::check(change.db(), new.organization_id.as_deref(), &new.models).await?;
 
     // Whoever deletes the user waits for the new key and takes it along; who came after them has no key to ask with.
     if let Some(user_id) = &new.user_id {

@@ -39,8 +39,31 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     ),
     differs(
         "Members of teams",
-        &["POST /team/member_add", "POST /team/member_update", "POST /team/member_delete"],
-        "roles; budgets, limits and models of members are refused until they are kept; a team's admin needs no licence",
+        &[
+            "POST /team/member_add",
+            "POST /team/member_update",
+            "POST /team/member_delete",
+            "POST /team/{team_id}/member/{user_id}/reset_spend",
+        ],
+        "a team's admin needs no licence; a member's own budget begins as the team's for all members and changes in what is said; what `member_update` answers is the budget that the member has then; `reset_to` may be left out and is 0",
+    ),
+    differs(
+        "Organizations",
+        &[
+            "POST /organization/new",
+            "PATCH /organization/update",
+            "PATCH /v2/organization/{organization_id}",
+            "DELETE /organization/delete",
+            "GET /organization/list",
+            "GET /organization/info",
+            "POST /organization/info",
+        ],
+        "an organization's own admins change its name and metadata, proxy admins what it may spend and call; a member who is no admin sees it without its teams and other members; `model_rpm_limit` and `model_tpm_limit` are refused: give them to teams or keys",
+    ),
+    differs(
+        "Members of organizations",
+        &["POST /organization/member_add", "PATCH /organization/member_update", "DELETE /organization/member_delete"],
+        "`max_budget_in_organization` is kept and shown, and nothing is held to it; who is no user yet is added by e-mail address, by id by proxy admins alone",
     ),
     differs(
         "Lists and changes of users",
@@ -81,7 +104,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     differs(
         "Members in bulk",
         &["POST /team/bulk_member_add"],
-        "who cannot join is named and the others do; up to 500, also with `all_users`; budgets of members are refused until they are kept",
+        "who cannot join is named and the others do; up to 500, also with `all_users`",
     ),
     differs(
         "Teams that are open to users",
@@ -202,7 +225,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         "More on teams",
         &[
             "GET /team/{team_id}/members/me",
-            "POST /team/{team_id}/member/{user_id}/reset_spend",
             "POST /team/{team_id}/member/{user_id}/reset_budget",
             "GET /team/daily/activity",
             "GET /team/spend/by_user",
@@ -221,23 +243,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     ),
     later("More on customers", &["GET /customer/daily/activity", "GET /end_user/daily/activity"]),
     later("More on budgets", &["GET /provider/budgets"]),
-    later(
-        "Organizations",
-        &[
-            "POST /organization/new",
-            "PATCH /organization/update",
-            "PATCH /v2/organization/{id}",
-            "DELETE /organization/delete",
-            "GET /organization/list",
-            "GET /organization/info",
-            "POST /organization/info",
-            "POST /organization/member_add",
-            "PATCH /organization/member_update",
-            "DELETE /organization/member_delete",
-            "GET /organization/daily/activity",
-            "GET /organization/spend/report",
-        ],
-    ),
+    later("More on organizations", &["GET /organization/daily/activity", "GET /organization/spend/report"]),
     later(
         "More on models",
         &["POST /model_group/make_public", "GET /model/settings", "GET /model/metrics", "GET /model/cost_map/source"],
