@@ -78,6 +78,12 @@ impl Change {
         self.touched.extend(ids.into_iter().filter_map(|id| resource(noun, id)));
     }
 
+    /// Forgets what was noted: this change is only tried, and never committed.
+    pub(crate) fn forget(&mut self) {
+        self.entries.clear();
+        self.touched.clear();
+    }
+
     /// Commits, and waits for the data planes.
     pub(crate) async fn commit(mut self, wait: Wait) -> sqlx::Result<Published> {
         if self.entries.is_empty() {

@@ -8,7 +8,7 @@
 //!
 //! **A cent's way.** Data planes report usage to `intake`, which books each event once; `spend` shows it.
 //!
-//! `config.yaml` comes in through `import`. Periodic work is in `jobs`. Settings of the process are [`settings`]'s.
+//! `config.yaml` comes in through `import`, what lay in LiteLLM's database through [`takeover`]. Periodic work is in `jobs`. Settings of the process are [`settings`]'s.
 
 mod access;
 mod access_groups;
@@ -41,6 +41,7 @@ pub mod secret;
 pub mod settings;
 mod spend;
 mod tags;
+pub mod takeover;
 mod teams;
 pub mod telemetry;
 mod users;

@@ -15,6 +15,7 @@ mod faults;
 mod hang_ups;
 mod herd;
 mod hostile;
+mod import;
 mod keys;
 mod limits;
 mod models;

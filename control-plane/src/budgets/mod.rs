@@ -14,12 +14,13 @@ mod patch;
 pub(crate) mod publish;
 mod row;
 mod store;
+pub(crate) mod takeover;
 pub(crate) mod told;
 mod view;
 
 use proto::NanoUsd;
 
-pub(crate) use account::{due, end_windows, forget, keep, lock, reset_spent, set_spent};
+pub(crate) use account::{Brought, bring, due, end_windows, forget, keep, lock, lock_all, reset_spent, set_spent};
 pub(crate) use error::BudgetError;
 pub(crate) use fields::read;
 pub(crate) use link::{Wanted, among, linked};

@@ -6,7 +6,7 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod caller;
-mod credentials;
+pub(crate) mod credentials;
 mod docs;
 pub(crate) mod fields;
 pub(crate) mod moment;

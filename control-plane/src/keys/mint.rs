@@ -23,7 +23,7 @@ const MAKING: &[Field] = &[
     optional("key_type", Shape::Choice(KEY_TYPES), "Which routes the key is for. `management`: proxy admins only."),
 ];
 
-const KEY_TYPES: &[&str] = &["default", "llm_api", "management", "read_only"];
+pub(super) const KEY_TYPES: &[&str] = &["default", "llm_api", "management", "read_only"];
 
 /// What `POST /key/generate` asks for.
 #[derive(Debug, Default)]

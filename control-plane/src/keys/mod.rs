@@ -16,6 +16,7 @@ pub(crate) mod publish;
 pub(crate) mod replaced;
 mod rights;
 mod store;
+pub(crate) mod takeover;
 mod view;
 
 use std::collections::HashMap;

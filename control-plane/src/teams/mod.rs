@@ -14,6 +14,7 @@ mod permissions;
 pub(crate) mod publish;
 mod roster;
 mod store;
+pub(crate) mod takeover;
 mod view;
 
 use proto::NanoUsd;

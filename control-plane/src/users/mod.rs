@@ -9,6 +9,7 @@ mod page;
 mod patch;
 pub(crate) mod publish;
 mod store;
+pub(crate) mod takeover;
 mod view;
 
 use proto::NanoUsd;

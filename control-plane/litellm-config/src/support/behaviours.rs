@@ -206,6 +206,14 @@ pub static BEHAVIOURS: &[Behaviour] = &[
     // Keys.
     works("Stored keys", "SHA-256 in hex of `sk-…`; imported keys keep working"),
     differs(
+        "Moving in: `turnpike import --from postgresql://…`",
+        "a database is moved by whoever runs it",
+        "copies keys, teams, users, customers, budgets, models, credentials, tags and what was spent out of a LiteLLM database, \
+         as often as one likes: what changed there is taken again, what changed here is left, and everything that is left is \
+         named with its reason. A key that shares a budget gets its limits as its own; logging settings with secrets, passwords, organizations, \
+         budgets of members and single calls stay behind",
+    ),
+    differs(
         "A short master key such as `sk-1234`",
         "refuses to start",
         "starts with a loud warning, because every tutorial uses it; no master key at all takes the flag `--insecure-no-auth`",
