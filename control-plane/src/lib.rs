@@ -17,6 +17,7 @@ mod audit;
 mod budgets;
 mod change;
 pub mod configuration;
+mod configured;
 mod credentials;
 mod customers;
 pub mod enrol;

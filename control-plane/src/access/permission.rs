@@ -56,6 +56,10 @@ pub(crate) enum Permission {
     ChangeTag,
     ReadFleet,
     ChangeFleet,
+    /// How the control plane is, beyond what strangers are told.
+    ReadHealth,
+    /// Of the product.
+    ReadSettings,
 }
 
 /// With what.
@@ -109,7 +113,8 @@ impl Actor {
             | Permission::ReadTag
             | Permission::ChangeTag
             | Permission::ReadFleet
-            | Permission::ChangeFleet => Err(self.admins_only()),
+            | Permission::ChangeFleet
+            | Permission::ReadSettings => Err(self.admins_only()),
             // Nor a team's admin for the team: who names a host and a reference to the environment is told what it holds.
             Permission::ChangeModel => Err(AccessError::Forbidden(format!(
                 "Only proxy admins add and change models. Route={}. Your role={}. Your user_id={}",
@@ -127,7 +132,7 @@ impl Actor {
                 Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
                 _ => Err(self.admins_only()),
             },
-            Permission::ReadModel | Permission::JoinTeam | Permission::ListTags => Ok(()),
+            Permission::ReadModel | Permission::JoinTeam | Permission::ListTags | Permission::ReadHealth => Ok(()),
             Permission::ReadSpend => match subject {
                 Subject::Team(team) => self.may_see_spend_of(team),
                 _ => Ok(()),
@@ -278,7 +283,9 @@ impl Permission {
             | Self::ReadCustomer
             | Self::ReadTag
             | Self::ListTags
-            | Self::ReadFleet => true,
+            | Self::ReadFleet
+            | Self::ReadHealth
+            | Self::ReadSettings => true,
             Self::CreateKey
             | Self::ChangeKey
             | Self::DeleteKey

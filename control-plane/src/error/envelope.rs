@@ -10,6 +10,7 @@ use super::{AdminError, Habit, InputError};
 use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
 use crate::budgets::BudgetError;
+use crate::configured::ConfiguredError;
 use crate::credentials::CredentialError;
 use crate::customers::CustomerError;
 use crate::keys::KeyError;
@@ -75,6 +76,11 @@ pub(super) fn of(error: &AdminError, habit: Habit) -> Envelope {
                 habit.refuse(StatusCode::BAD_REQUEST, format!("/spend/logs Error({error})"))
             }
             SpendError::Database(error) => database(error),
+        },
+        AdminError::Configured(error) => match error {
+            ConfiguredError::Unset(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+            ConfiguredError::Sealed(_) => habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            ConfiguredError::Database(error) => database(error),
         },
         AdminError::Database(error) => database(error),
     }

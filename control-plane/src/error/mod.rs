@@ -16,6 +16,7 @@ pub(crate) use refusals::{ErrorBody, IssuesBody, Refusals};
 use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
 use crate::budgets::BudgetError;
+use crate::configured::ConfiguredError;
 use crate::credentials::CredentialError;
 use crate::customers::CustomerError;
 use crate::http::fields::Issue;
@@ -56,6 +57,8 @@ pub(crate) enum AdminError {
     Limit(#[from] LimitError),
     #[error(transparent)]
     Spend(#[from] SpendError),
+    #[error(transparent)]
+    Configured(#[from] ConfiguredError),
     #[error("the database")]
     Database(#[from] sqlx::Error),
 }

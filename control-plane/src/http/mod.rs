@@ -26,8 +26,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::error::Envelope;
 use crate::{
-    access_groups, budgets, credentials as named_credentials, customers, health, keys, models, spend, tags, teams,
-    users,
+    access_groups, budgets, configured, credentials as named_credentials, customers, health, keys, models, spend, tags,
+    teams, users,
 };
 
 /// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` from one address.
@@ -53,6 +53,7 @@ fn documented() -> (Router<App>, OpenApi) {
         .merge(customers::http::router())
         .merge(tags::http::router())
         .merge(spend::http::router())
+        .merge(configured::http::router())
         .merge(health::http::router())
         .split_for_parts()
 }

@@ -1,11 +1,12 @@
 //! Which admin paths a data plane forwards to the control plane, so that clients need one address.
 
 /// As Welcome lists them: a trailing `*` stands for any end. Everything here is served by the admin router.
-pub(super) const FORWARDED: [&str; 26] = [
+pub(super) const FORWARDED: [&str; 30] = [
     "/",
     "/access_group/*",
     "/audit*",
     "/budget/*",
+    "/config/*",
     "/credentials",
     "/credentials/*",
     "/customer/*",
@@ -13,15 +14,18 @@ pub(super) const FORWARDED: [&str; 26] = [
     "/fleet",
     "/fleet/*",
     "/global/*",
+    "/health/readiness/details",
     "/key/*",
     "/model/*",
     "/model_group/*",
     "/openapi.json",
+    "/routes",
     "/spend/*",
     "/swagger-ui",
     "/swagger-ui/*",
     "/tag/*",
     "/team/*",
+    "/test",
     "/user/*",
     "/v1/model/*",
     "/v2/key/*",

@@ -196,6 +196,18 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         &["GET /health/readiness"],
         "a data plane is ready once it holds a snapshot, also without database and control plane",
     ),
+    differs(
+        "Readiness in detail",
+        &["GET /health/readiness/details"],
+        "is the control plane's; `litellm_version` is this gateway's, `cache` null and `success_callbacks` empty: there are none yet",
+    ),
+    works("A route to try", &["GET /test"]),
+    differs("Routes", &["GET /routes"], "lists those of the admin API; `name` and `endpoint` are ours"),
+    differs(
+        "Reading settings",
+        &["GET /config/list", "GET /config/field/info"],
+        "for admins and their viewers; secrets are masked, and only fields that do something are listed; `editable` is false: settings are changed in the file",
+    ),
     works("API description", &["GET /openapi.json", "GET /"]),
     later("More on keys", &["POST /team/key/bulk_update", "GET /key/spend/report"]),
     later(
@@ -255,7 +267,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         "Health",
         &[
             "GET /health",
-            "GET /health/readiness/details",
             "GET /health/services",
             "GET /health/history",
             "GET /health/latest",
@@ -264,7 +275,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
             "GET /health/drain",
             "GET /health/shared-status",
             "POST /health/test_connection",
-            "GET /test",
         ],
     ),
     later(
@@ -272,8 +282,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         &[
             "POST /config/update",
             "POST /config/field/update",
-            "GET /config/field/info",
-            "GET /config/list",
             "POST /config/field/delete",
             "POST /config/callback/delete",
             "GET /get/config/callbacks",
@@ -284,7 +292,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
             "GET /config/cost_margin_config",
             "GET /settings",
             "GET /active/callbacks",
-            "GET /routes",
             "GET /alerting/settings",
             "… /config_overrides",
         ],
