@@ -9,7 +9,7 @@ use acceptance::planes::{Key, Planes, SPEND_SHOWS_WITHIN, Standalone, chat};
 use acceptance::process::Recipe;
 use acceptance::wait::eventually;
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::world::{MODEL, running};
 
@@ -51,8 +51,8 @@ async fn import(recipe: Recipe, from: &Database) -> anyhow::Result<Value> {
 
 async fn into_planes(planes: &Planes, from: &Database) -> anyhow::Result<Value> {
     let recipe = Recipe::of(binary("turnpike-control-plane")?).arg("import");
-    let recipe =
-        recipe.env("DATABASE_URL", planes.database.url()).env("TURNPIKE_VAULT_KEY", "a-vault-key-for-this-import");
+    let vault_key = planes.vault_key_file().display().to_string();
+    let recipe = recipe.env("DATABASE_URL", planes.database.url()).env("TURNPIKE_VAULT_KEY_FILE", vault_key);
     import(recipe, from).await
 }
 
