@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::audit::{self, Author, Entry, Noun};
 use crate::error::InputError;
 use crate::http::fields::{Field, Issue, Shape, optional, parameters};
+use crate::operator::{self, OperatorError};
 use crate::publish::feed::{self, Kind};
 
 /// A change that is being made. Dropped without [`Change::commit`], nothing happened.
@@ -63,6 +64,11 @@ impl Change {
         &mut self.tx
     }
 
+    /// What the operator set, for the rules that decide about this change.
+    pub(crate) async fn operator(&mut self) -> Result<operator::Said, OperatorError> {
+        operator::Said::read(&mut self.tx, &self.app.publisher).await
+    }
+
     /// Who makes the change.
     pub(crate) fn author(&self) -> &Author {
         &self.author
@@ -76,6 +82,12 @@ impl Change {
     /// Publishes objects anew: something that they are linked to changes.
     pub(crate) fn publish(&mut self, noun: Noun, ids: Vec<String>) {
         self.touched.extend(ids.into_iter().filter_map(|id| resource(noun, id)));
+    }
+
+    /// Forgets what was noted: this change is only tried, and never committed.
+    pub(crate) fn forget(&mut self) {
+        self.entries.clear();
+        self.touched.clear();
     }
 
     /// Commits, and waits for the data planes.
@@ -123,6 +135,8 @@ fn resource(noun: Noun, id: String) -> Option<feed::Change> {
         Noun::Model => (Kind::Deployment, id),
         Noun::Customer => (Kind::Owner, owner::resource_id(OwnerKind::Customer, &id)),
         Noun::Tag => (Kind::Owner, owner::resource_id(OwnerKind::Tag, &id)),
+        Noun::Member => (Kind::Owner, owner::resource_id(OwnerKind::Member, &id)),
+        Noun::Organization => (Kind::Owner, owner::resource_id(OwnerKind::Organization, &id)),
         Noun::Budget => return None,
         // A credential is in every deployment that names it, and a change of settings publishes all deployments anew.
         Noun::Config | Noun::Credential => (Kind::Settings, feed::SETTINGS_ID.to_owned()),

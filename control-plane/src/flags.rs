@@ -10,6 +10,7 @@ use proto::channel::{JoinToken, JoinTokenDigest};
 use crate::enrol::ServerIdentity;
 use crate::secret::Secret;
 use crate::settings::Given;
+use crate::takeover::flags::Import;
 
 /// Turnpike's control plane: keys, teams, models and spend; decides what the data planes serve.
 #[derive(Debug, Parser)]
@@ -46,6 +47,17 @@ pub enum Command {
     Check {
         /// The configuration to read.
         config: PathBuf,
+    },
+    /// Copies keys, teams, users, customers, budgets, models, tags and what was spent from the database of a LiteLLM proxy.
+    ///
+    /// A second import takes what changed there since. What was changed here since is left and named.
+    Import {
+        /// What and how.
+        #[command(flatten)]
+        import: Import,
+        /// The database to import into.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+        database_url: Option<String>,
     },
     /// Brings the database's schema up to date, and ends.
     Migrate {

@@ -8,7 +8,7 @@
 //!
 //! **A cent's way.** Data planes report usage to `intake`, which books each event once; `spend` shows it.
 //!
-//! `config.yaml` comes in through `import`. Periodic work is in `jobs`. Settings of the process are [`settings`]'s.
+//! `config.yaml` comes in through `import`, what lay in LiteLLM's database through [`takeover`]. Periodic work is in `jobs`. Settings of the process are [`settings`]'s.
 
 mod access;
 mod access_groups;
@@ -18,6 +18,7 @@ mod audit;
 mod budgets;
 mod change;
 pub mod configuration;
+mod configured;
 mod credentials;
 mod customers;
 pub mod enrol;
@@ -35,6 +36,8 @@ mod keys;
 mod limits;
 pub mod listen;
 mod models;
+mod operator;
+mod organizations;
 mod patience;
 pub mod prices;
 mod publish;
@@ -42,6 +45,7 @@ pub mod secret;
 pub mod settings;
 mod spend;
 mod tags;
+pub mod takeover;
 mod teams;
 pub mod telemetry;
 mod users;

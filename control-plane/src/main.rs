@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser as _;
 use control_plane::flags::{Command, Flags, Serve};
-use control_plane::{GrpcListener, Listeners, Settings, enrol, telemetry};
+use control_plane::takeover::flags::Import;
+use control_plane::{GrpcListener, Listeners, Settings, enrol, settings, telemetry};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     let done = match flags.command {
         Some(Command::Check { config }) => return control_plane::check(&config),
         Some(Command::Init { out, hosts }) => init(&out, &hosts),
+        Some(Command::Import { import: what, database_url }) => import(&what, database_url),
         Some(Command::Migrate { database_url }) => migrate(database_url),
         Some(Command::Serve(serve)) => start(&serve),
         None => start(&flags.serve),
@@ -41,8 +43,17 @@ fn init(out: &std::path::Path, hosts: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+#[allow(clippy::print_stdout, reason = "the report is what `import` is asked for")]
+fn import(what: &Import, database_url: Option<String>) -> anyhow::Result<()> {
+    let database = settings::database_at(database_url)?;
+    let vault_secret = settings::vault_secret(None)?;
+    let report = runtime()?.block_on(what.run(&database, &vault_secret))?;
+    println!("{}", report.trim_end());
+    Ok(())
+}
+
 fn migrate(database_url: Option<String>) -> anyhow::Result<()> {
-    let database = control_plane::settings::database_at(database_url)?;
+    let database = settings::database_at(database_url)?;
     runtime()?.block_on(control_plane::migrate(&database))?;
     tracing::info!("the database's schema is up to date");
     Ok(())

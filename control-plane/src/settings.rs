@@ -174,6 +174,16 @@ pub fn database_at(url: Option<String>) -> Result<PgConnectOptions, SettingsErro
     database(url, &|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
 }
 
+/// What seals credentials, as the environment says; `given` where it does not.
+///
+/// # Errors
+/// There is none, or its file cannot be read.
+pub fn vault_secret(given: Option<Secret>) -> Result<Secret, SettingsError> {
+    vault_key(given, &|name| {
+        std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    })
+}
+
 /// The database at a URL, or in the parts that LiteLLM's environment names.
 fn database(url: Option<String>, set: &dyn Fn(&str) -> Option<String>) -> Result<PgConnectOptions, SettingsError> {
     if let Some(url) = url {

@@ -38,6 +38,9 @@ pub const REPLACED: &str = "replaced-keys";
 /// The feature that a data plane must have to ask at the gate: for addresses, routes, and parameters that calls must have.
 pub const GATE: &str = "gate";
 
+/// The feature that a data plane must have to keep members of teams and organizations to their lists of models.
+pub const OWNER_MODELS: &str = "owner-models";
+
 /// Carries the whole join token on every call between the planes.
 pub const JOIN_TOKEN_HEADER: &str = "x-turnpike-join-token";
 

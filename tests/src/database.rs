@@ -43,6 +43,12 @@ impl Database {
         &self.url
     }
 
+    /// Runs statements that a story brings along.
+    pub async fn script(&self, statements: &'static str) -> anyhow::Result<()> {
+        sqlx::raw_sql(statements).execute(&self.pool).await.context("running a script")?;
+        Ok(())
+    }
+
     /// Everything booked, in the order in which it was taken in.
     pub async fn booked(&self) -> anyhow::Result<Vec<Booked>> {
         let rows = sqlx::query_as(

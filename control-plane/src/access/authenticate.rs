@@ -13,7 +13,7 @@ use super::{Actor, Credential, DEFAULT_USER_ID, MasterKey, Role, SaysChangedBy, 
 use crate::app::App;
 use crate::http::{moment, path};
 use crate::keys::{self, Key};
-use crate::{teams, users};
+use crate::{organizations, teams, users};
 
 /// Why somebody is not let in, or not let do something.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub(crate) enum AccessError {
     /// The role may, but not with this subject.
     #[error("{0}")]
     Forbidden(String),
+    /// The actor is not what it takes in an organization.
+    #[error("{0}")]
+    Organization(String),
     /// A list is asked for that is not theirs to see.
     #[error("{0}")]
     ListRefused(String),
@@ -70,7 +73,7 @@ impl FromRequestParts<App> for Actor {
         parts.extensions.insert(address);
         let actor = match actor(&mut db, app, &parts.headers, &gate, route.clone()).await {
             Err(AccessError::Database(error)) => return Err(error.into()),
-            Err(_) if gate.is_public(&route) => return Ok(Self::anybody(route)),
+            Err(_) if gate.is_public(&route) => Self::anybody(route.clone()),
             actor => actor?,
         };
         gate.check_role(actor.role, &route)?;
@@ -94,6 +97,7 @@ async fn actor(
         route: route.clone(),
         says_changed_by: says_changed_by.clone(),
         may_say_changed_by: SaysChangedBy::Ignored,
+        organizations: Vec::new(),
     };
     if let MasterKey::NoAuth = app.master {
         return Ok(admin(Credential::Nothing));
@@ -116,9 +120,15 @@ async fn actor(
         Some(user_id) => users::role(db, user_id).await?,
         None => None,
     };
+    let role = Role::named(role.as_deref());
+    let organizations = match &key.user_id {
+        Some(user_id) if role != Role::ProxyAdmin => organizations::roles_of(db, user_id).await?,
+        _ => Vec::new(),
+    };
     Ok(Actor {
         user_id: key.user_id.clone(),
-        role: Role::named(role.as_deref()),
+        role,
+        organizations,
         credential: Credential::Key(Box::new(key)),
         route,
         says_changed_by,
@@ -136,6 +146,7 @@ impl Actor {
             route,
             says_changed_by: None,
             may_say_changed_by: SaysChangedBy::Ignored,
+            organizations: Vec::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) use master::{DEFAULT_USER_ID, MASTER_KEY_ALIAS, MasterKey};
 pub(crate) use permission::{Permission, Subject};
 
 use crate::keys::Key;
+use crate::organizations::OrganizationRole;
 
 /// Who is asking.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct Actor {
     pub(crate) says_changed_by: Option<String>,
     /// Whether the key or its team may say so.
     pub(crate) may_say_changed_by: SaysChangedBy,
+    /// What the user is in which organizations. Empty for those who may everything anyway.
+    pub(crate) organizations: Vec<(String, OrganizationRole)>,
 }
 
 /// What an actor showed.
@@ -96,6 +99,22 @@ impl Actor {
     /// Whether everything may be seen.
     pub(crate) fn sees_all(&self) -> bool {
         matches!(self.role, Role::ProxyAdmin | Role::ProxyAdminViewer)
+    }
+
+    /// Whether the actor administers this organization.
+    pub(crate) fn administers(&self, organization_id: &str) -> bool {
+        self.role_in(organization_id) == Some(OrganizationRole::OrgAdmin)
+    }
+
+    /// The organizations that the actor administers.
+    pub(crate) fn administered(&self) -> impl Iterator<Item = &str> {
+        let own = self.organizations.iter().filter(|(_, role)| *role == OrganizationRole::OrgAdmin);
+        own.map(|(id, _)| id.as_str())
+    }
+
+    /// What the actor is in this organization.
+    pub(crate) fn role_in(&self, organization_id: &str) -> Option<OrganizationRole> {
+        self.organizations.iter().find(|(id, _)| id == organization_id).map(|(_, role)| *role)
     }
 
     /// The virtual key that was presented.

@@ -3,6 +3,7 @@
 use super::authenticate::AccessError;
 use super::{Actor, Role};
 use crate::keys::Key;
+use crate::organizations::OrganizationRole;
 use crate::teams::{Standing, Team};
 
 /// What somebody wants to do.
@@ -22,12 +23,22 @@ pub(crate) enum Permission {
     CreateTeam,
     ReadTeam,
     ChangeTeam,
+    /// Where its calls are logged, with references to the environment of the server.
+    ChangeTeamLogging,
     DeleteTeam,
     BlockTeam,
     /// Its roster.
     ManageTeam,
     /// By themselves, a team that is open to users.
     JoinTeam,
+    CreateOrganization,
+    ReadOrganization,
+    /// All of them, or one's own.
+    ListOrganizations,
+    ChangeOrganization,
+    /// Who is in it.
+    ManageOrganization,
+    DeleteOrganization,
     CreateUser,
     ReadUser,
     ChangeUser,
@@ -59,6 +70,10 @@ pub(crate) enum Permission {
     /// From where callers are let in.
     ReadAddresses,
     ChangeAddresses,
+    /// How the control plane is, beyond what strangers are told.
+    ReadHealth,
+    /// Of the product.
+    ReadSettings,
 }
 
 /// With what.
@@ -74,6 +89,11 @@ pub(crate) enum Subject<'a> {
         team: Option<&'a Team>,
     },
     Team(&'a Team),
+    /// A team to be made in this organization.
+    NewTeam {
+        organization_id: Option<&'a str>,
+    },
+    Organization(&'a str),
     User(&'a str),
 }
 
@@ -96,7 +116,30 @@ impl Actor {
 
     fn may_as_user(&self, permission: Permission, subject: &Subject<'_>) -> Result<(), AccessError> {
         match permission {
-            Permission::CreateTeam
+            Permission::CreateTeam => match subject {
+                Subject::NewTeam { organization_id: Some(id) } if !self.organizations.is_empty() => {
+                    self.must_administer(id)
+                }
+                Subject::NewTeam { organization_id: None } if !self.organizations.is_empty() => {
+                    Err(AccessError::Organization(format!(
+                        "Your teams belong to an organization: pass the organization_id of one that you administer. \
+                         Route={}",
+                        self.route
+                    )))
+                }
+                _ => Err(self.admins_only()),
+            },
+            Permission::ChangeOrganization | Permission::ManageOrganization => match subject {
+                Subject::Organization(id) => self.must_administer(id),
+                _ => Err(self.admins_only()),
+            },
+            Permission::ReadOrganization => match subject {
+                Subject::Organization(id) if self.role_in(id).is_some() => Ok(()),
+                Subject::Organization(id) => self.must_administer(id),
+                _ => Err(self.admins_only()),
+            },
+            Permission::CreateOrganization
+            | Permission::DeleteOrganization
             | Permission::CreateUser
             | Permission::DeleteUser
             | Permission::BlockModel
@@ -114,7 +157,8 @@ impl Actor {
             | Permission::ReadFleet
             | Permission::ChangeFleet
             | Permission::ReadAddresses
-            | Permission::ChangeAddresses => Err(self.admins_only()),
+            | Permission::ChangeAddresses
+            | Permission::ReadSettings => Err(self.admins_only()),
             // Nor a team's admin for the team: who names a host and a reference to the environment is told what it holds.
             Permission::ChangeModel => Err(AccessError::Forbidden(format!(
                 "Only proxy admins add and change models. Route={}. Your role={}. Your user_id={}",
@@ -132,7 +176,11 @@ impl Actor {
                 Subject::Team(team) if self.stands_in(team) == Standing::Admin => Ok(()),
                 _ => Err(self.admins_only()),
             },
-            Permission::ReadModel | Permission::JoinTeam | Permission::ListTags => Ok(()),
+            Permission::ReadModel
+            | Permission::JoinTeam
+            | Permission::ListTags
+            | Permission::ListOrganizations
+            | Permission::ReadHealth => Ok(()),
             Permission::ReadSpend => match subject {
                 Subject::Team(team) => self.may_see_spend_of(team),
                 _ => Ok(()),
@@ -146,6 +194,7 @@ impl Actor {
             | Permission::ResetKeySpend
             | Permission::ReadTeam
             | Permission::ChangeTeam
+            | Permission::ChangeTeamLogging
             | Permission::ReadUser
             | Permission::ChangeUser => match subject {
                 Subject::Anything => Ok(()),
@@ -153,6 +202,7 @@ impl Actor {
                 Subject::NewKey { user_id, team } => self.may_make_key(*user_id, *team),
                 Subject::Team(team) => self.may_with_team(permission, team),
                 Subject::User(user_id) => self.may_see_user(user_id),
+                Subject::NewTeam { .. } | Subject::Organization(_) => Err(self.admins_only()),
             },
         }
     }
@@ -160,7 +210,12 @@ impl Actor {
     fn may_with_key(&self, permission: Permission, key: &Key, team: Option<&Team>) -> Result<(), AccessError> {
         let own = self.user_id.is_some() && key.user_id == self.user_id;
         let made = self.user_id.is_some() && key.created_by == self.user_id;
-        let standing = team.map_or(Standing::Outside, |team| self.stands_in(team));
+        let of_organization = || key.organization_id.as_deref().is_some_and(|id| self.administers(id));
+        let standing = match team {
+            Some(team) => self.stands_in(team),
+            None if of_organization() => Standing::Admin,
+            None => Standing::Outside,
+        };
         let allowed = match permission {
             Permission::ReadKey => own || self.key_hash() == Some(key.hash) || standing != Standing::Outside,
             Permission::ChangeKey => match key.team_id {
@@ -221,6 +276,7 @@ impl Actor {
         let in_team = self.key().is_some_and(|key| key.team_id.as_deref() == Some(&team.team_id));
         let allowed = match permission {
             Permission::ReadTeam => in_team || self.stands_in(team) != Standing::Outside,
+            Permission::ChangeTeam => team.organization_id.as_deref().is_some_and(|id| self.administers(id)),
             // Team admins may change the fields that the operator lists (`team_admin_editable_team_fields`). That list
             // is empty until the setting is honoured.
             _ => false,
@@ -257,8 +313,27 @@ impl Actor {
         }
     }
 
-    /// What the actor is in a team.
+    /// Refuses who does not administer this organization, in LiteLLM's three cases.
+    fn must_administer(&self, organization_id: &str) -> Result<(), AccessError> {
+        let route = &self.route;
+        match self.role_in(organization_id) {
+            Some(OrganizationRole::OrgAdmin) => Ok(()),
+            Some(role) => Err(AccessError::Organization(format!(
+                "Your role in organization_id={organization_id} is {}; only an org_admin may call {route}.",
+                role.name(),
+            ))),
+            None => Err(AccessError::Organization(format!(
+                "You have no role in organization_id={organization_id}. Route={route}. Your role={}",
+                self.role.name(),
+            ))),
+        }
+    }
+
+    /// What the actor is in a team. Whoever administers its organization administers it.
     fn stands_in(&self, team: &Team) -> Standing {
+        if team.organization_id.as_deref().is_some_and(|id| self.administers(id)) {
+            return Standing::Admin;
+        }
         self.user_id.as_deref().map_or(Standing::Outside, |user_id| team.standing(user_id))
     }
 
@@ -284,7 +359,11 @@ impl Permission {
             | Self::ReadTag
             | Self::ListTags
             | Self::ReadAddresses
-            | Self::ReadFleet => true,
+            | Self::ReadOrganization
+            | Self::ListOrganizations
+            | Self::ReadFleet
+            | Self::ReadHealth
+            | Self::ReadSettings => true,
             Self::CreateKey
             | Self::ChangeKey
             | Self::DeleteKey
@@ -292,8 +371,13 @@ impl Permission {
             | Self::RegenerateKey
             | Self::ResetKeySpend
             | Self::ChangeKeys
+            | Self::CreateOrganization
+            | Self::ChangeOrganization
+            | Self::ManageOrganization
+            | Self::DeleteOrganization
             | Self::CreateTeam
             | Self::ChangeTeam
+            | Self::ChangeTeamLogging
             | Self::DeleteTeam
             | Self::BlockTeam
             | Self::ManageTeam

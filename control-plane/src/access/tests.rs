@@ -117,3 +117,62 @@ async fn a_named_author_is_believed_only_of_callers_who_may_name_one() {
     }
     assert_eq!(authors, ["u1", "terraform"]);
 }
+
+async fn with_settings(settings: serde_json::Value) -> World {
+    let world = World::new().await;
+    sqlx::query("insert into settings (section, origin, value) values ('general_settings', 'file', $1)")
+        .bind(settings)
+        .execute(&world.db())
+        .await
+        .unwrap();
+    world
+}
+
+#[tokio::test]
+async fn closed_routes_are_closed_to_the_master_key_too_and_probes_stay_open() {
+    let world = with_settings(json!({"allowed_routes": ["LiteLLMRoutes.key_management_routes", "/user/new"]})).await;
+    let key = world.key(json!({})).await;
+    world.get_as(&key, "/key/info").await.ok();
+    let error = world.get("/team/list").await.refused(403);
+    assert_eq!(error["message"], "Access forbidden: Route /team/list not allowed");
+    assert_eq!((&error["type"], &error["param"]), (&json!("auth_error"), &json!("None")));
+    world.post("/v2/key/info", json!({"keys": [key]})).await.refused(403);
+    world.call("GET", "/health/liveliness", &[], "").await.ok();
+}
+
+#[tokio::test]
+async fn a_route_for_admins_is_theirs_alone_by_path_prefix_or_group() {
+    let lists = json!({"admin_only_routes": ["/key/info", "/team/*", "spend_tracking_routes"]});
+    let world = with_settings(lists).await;
+    let (admin, user) = (world.user("a", "proxy_admin").await, world.user("u", "internal_user").await);
+    for route in ["/key/info", "/team/list", "/spend/logs"] {
+        world.get_as(&admin, route).await.ok();
+        let error = world.get_as(&user, route).await.refused(403);
+        let says = format!("user not allowed to access this route. Route={route} is an admin only route");
+        assert_eq!((&error["message"], &error["type"]), (&json!(says), &json!("auth_error")));
+    }
+    world.get_as(&user, "/user/info").await.ok();
+}
+
+#[tokio::test]
+async fn a_public_route_is_open_to_everybody_and_nothing_is_changed_or_anybodys_on_it() {
+    let public = json!({"public_routes": ["/model/info", "/key/*", "/spend/logs", "/user/available_roles"],
+        "admin_only_routes": ["/user/available_roles"]});
+    let world = with_settings(public).await;
+    let key = world.key(json!({})).await;
+    let params = json!({"model": "openai/x", "api_key": "sk-of-the-provider"});
+    world.post("/model/new", json!({"model_name": "m", "litellm_params": params})).await.ok();
+    let shown = world.call("GET", "/model/info", &[], "").await.ok();
+    assert!(shown["data"][0]["model_name"] == "m" && !shown.to_string().contains("sk-of-the-provider"), "{shown}");
+    world.get_as("sk-nobody-knows-this-one", "/model/info").await.ok();
+    world.get_as(&key, "/key/info").await.ok();
+    assert_eq!(world.call("GET", &format!("/key/info?key={key}"), &[], "").await.status, 403);
+    assert_eq!(world.call("GET", "/spend/logs", &[], "").await.status, 403);
+    for path in ["/key/generate", "/key/update", "/key/delete", "/key/block"] {
+        let body = json!({"key": key, "keys": [key]}).to_string();
+        world.call("POST", path, &[], body).await.refused(401);
+    }
+    world.call("GET", "/user/available_roles", &[], "").await.refused(403);
+    world.call("GET", "/team/list", &[], "").await.refused(401);
+    assert_eq!(world.count("keys").await, 1);
+}

@@ -44,6 +44,9 @@ pub(crate) enum Noun {
     Budget,
     Customer,
     Tag,
+    /// A user in a team, with what is set for them there; known by `proto::owner::member_id`.
+    Member,
+    Organization,
     /// The file that configures the product; its id is `config`.
     Config,
 }
@@ -111,6 +114,8 @@ impl Noun {
             Self::Budget => "budget",
             Self::Customer => "customer",
             Self::Tag => "tag",
+            Self::Member => "member",
+            Self::Organization => "organization",
             Self::Config => "config",
         }
     }

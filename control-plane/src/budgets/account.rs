@@ -14,21 +14,13 @@ pub(crate) async fn keep(db: &mut PgConnection, owner: Owner, id: &str, budgets:
 }
 
 /// The same for several owners of one kind, in as many statements as for one.
-pub(super) async fn keep_all(
+pub(crate) async fn keep_all(
     db: &mut PgConnection,
     owner: Owner,
     ids: &[String],
     budgets: &[Budget],
 ) -> sqlx::Result<()> {
-    // In the order in which intake locks them, so that neither waits for the other in a circle.
-    sqlx::query!(
-        "select version from spend_totals where kind = $1 and owner_id = any($2)
-         order by scope = '', owner_id collate \"C\", scope collate \"C\" for update",
-        owner.kind(),
-        ids,
-    )
-    .fetch_all(&mut *db)
-    .await?;
+    lock_all(db, owner, ids).await?;
     let scopes: Vec<&str> = budgets.iter().map(|budget| budget.scope.as_str()).collect();
     sqlx::query!(
         "delete from spend_totals where kind = $1 and owner_id = any($2) and scope <> '' and scope <> all($3)",
@@ -92,6 +84,71 @@ pub(crate) async fn set_spent(db: &mut PgConnection, owner: Owner, id: &str, nan
         nanos,
     )
     .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Spend that was counted elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Brought {
+    pub(crate) id: String,
+    /// How much more in the current window.
+    pub(crate) window: i64,
+    /// How much more ever.
+    pub(crate) ever: i64,
+    /// When the window ends, where that is known.
+    pub(crate) ends_at: Option<OffsetDateTime>,
+}
+
+/// Adds what was spent elsewhere to the accounts of everything.
+pub(crate) async fn bring(db: &mut PgConnection, owner: Owner, brought: &[Brought]) -> sqlx::Result<()> {
+    if brought.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = brought.iter().map(|row| row.id.clone()).collect();
+    let window: Vec<i64> = brought.iter().map(|row| row.window).collect();
+    let ever: Vec<i64> = brought.iter().map(|row| row.ever).collect();
+    let ends: Vec<Option<OffsetDateTime>> = brought.iter().map(|row| row.ends_at).collect();
+    // In the order in which intake locks them.
+    sqlx::query!(
+        r#"insert into spend_totals as known (kind, owner_id, cost_nano_usd, total_nano_usd)
+           select $1, id, spent, ever from unnest($2::text[], $3::bigint[], $4::bigint[]) as brought (id, spent, ever)
+           order by id collate "C"
+           on conflict (kind, owner_id, scope) do update set
+               cost_nano_usd = known.cost_nano_usd + excluded.cost_nano_usd,
+               total_nano_usd = known.total_nano_usd + excluded.total_nano_usd,
+               version = known.version + 1, told_in = pg_current_xact_id()"#,
+        owner.kind(),
+        &ids,
+        &window,
+        &ever,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "update spend_totals t set window_ends_at = brought.ends_at
+         from unnest($2::text[], $3::timestamptz[]) as brought (id, ends_at)
+         where t.kind = $1 and t.owner_id = brought.id and t.scope = '' and brought.ends_at is not null
+           and t.budget_window is not null",
+        owner.kind(),
+        &ids,
+        &ends as &[Option<OffsetDateTime>],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Locks all accounts of these owners until the transaction ends, in the order in which intake locks them, so that neither waits
+/// for the other in a circle.
+pub(crate) async fn lock_all(db: &mut PgConnection, owner: Owner, ids: &[String]) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select version from spend_totals where kind = $1 and owner_id = any($2)
+         order by scope = '', owner_id collate \"C\", scope collate \"C\" for update",
+        owner.kind(),
+        ids,
+    )
+    .fetch_all(db)
     .await?;
     Ok(())
 }

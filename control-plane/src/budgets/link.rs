@@ -1,28 +1,40 @@
 //! Owners and the rows that they are linked to: what a request about an owner says of its budget, and how all owners of
 //! a budget follow it.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::account::keep_all;
+use super::account::{self, keep_all};
 use super::patch::{self, BudgetPatch};
 use super::{Budget, BudgetError, BudgetRow, store, view};
 use crate::audit::{Action, Entry, Noun};
 use crate::change::Change;
 use crate::http::fields::{Form, Issue, Patch};
 use crate::spend::Owner;
-use crate::{customers, tags};
+use crate::{customers, keys, organizations, tags, teams};
 
 /// What a request about an owner says of its budget: one that there is, or limits of its own.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Wanted {
     budget_id: Patch<String>,
     limits: BudgetPatch,
 }
 
 impl Wanted {
+    /// Limits of one's own.
+    pub(crate) fn own(limits: BudgetPatch) -> Self {
+        Self { budget_id: Patch::Keep, limits }
+    }
+
+    /// Whether it says anything.
+    pub(crate) fn is_said(&self) -> bool {
+        self.budget_id.is_said() || !self.limits.is_empty()
+    }
+
     /// Takes `budget_id` and the fields in [`super::LIMITS`]; one or the other.
     pub(crate) fn read(form: &mut Form) -> Result<Self, Vec<Issue>> {
         let wanted = Self { budget_id: form.take("budget_id"), limits: BudgetPatch::read(form) };
@@ -85,6 +97,36 @@ pub(crate) async fn linked(
     Ok(Some(row))
 }
 
+/// A new budget of somebody's own, as a part of a change: like `base`, with what the patch says.
+pub(crate) async fn add_own(
+    change: &mut Change,
+    base: Option<BudgetRow>,
+    patch: BudgetPatch,
+    now: OffsetDateTime,
+) -> Result<BudgetRow, BudgetError> {
+    let by = change.author().changed_by.clone();
+    let empty = BudgetRow::empty(Uuid::new_v4().to_string(), &by, now);
+    let base = match base {
+        Some(base) => BudgetRow {
+            budget_id: empty.budget_id,
+            created_at: now,
+            created_by: empty.created_by,
+            updated_at: now,
+            updated_by: empty.updated_by,
+            ..base
+        },
+        None => empty,
+    };
+    let row = patch::apply(&base, patch, &by, now)?;
+    add(change, &row).await?;
+    Ok(row)
+}
+
+/// The budget of this id, which nobody changes until the transaction ends.
+pub(crate) async fn held(db: &mut PgConnection, budget_id: &str) -> sqlx::Result<Option<BudgetRow>> {
+    store::shared(db, budget_id).await
+}
+
 /// Adds a budget, as a part of a change.
 pub(super) async fn add(change: &mut Change, row: &BudgetRow) -> Result<(), BudgetError> {
     let inserted = store::insert(change.db(), row).await;
@@ -107,12 +149,12 @@ pub(super) async fn write(change: &mut Change, before: &BudgetRow, after: &Budge
     store::update(change.db(), after).await?;
     let (was, is) = (view::for_audit(before), view::for_audit(after));
     change.note(Entry::updated(Noun::Budget, &after.budget_id, was, is));
-    follow(change, &after.budget_id, &after.budgets()?).await
+    follow(change, &after.budget_id, Some(after)).await
 }
 
 /// Removes a locked budget, as a part of a change; who was linked to it has none any more.
 pub(super) async fn remove(change: &mut Change, row: &BudgetRow) -> Result<(), BudgetError> {
-    follow(change, &row.budget_id, &[]).await?;
+    follow(change, &row.budget_id, None).await?;
     store::delete(change.db(), &row.budget_id).await?;
     change.note(Entry {
         action: Action::Deleted,
@@ -124,13 +166,35 @@ pub(super) async fn remove(change: &mut Change, row: &BudgetRow) -> Result<(), B
     Ok(())
 }
 
-/// Makes the accounts of all who are linked to a budget those of `budgets`, and publishes them.
-async fn follow(change: &mut Change, budget_id: &str, budgets: &[Budget]) -> Result<(), BudgetError> {
+/// Makes the accounts of all who are linked to a budget those of what it is now, and publishes them.
+async fn follow(change: &mut Change, budget_id: &str, row: Option<&BudgetRow>) -> Result<(), BudgetError> {
+    // The kinds in the order in which intake locks them.
+    let budgets = &row.map(BudgetRow::budgets).transpose()?.unwrap_or_default()[..];
+    let keys = keys::link::linked(change.db(), budget_id).await?;
+    let ids: Vec<String> = keys.iter().map(|key| key.id.clone()).collect();
+    account::lock_all(change.db(), Owner::Key, &ids).await?;
+    // Most have nothing of their own, and so the same.
+    let mut alike: HashMap<Vec<Budget>, Vec<String>> = HashMap::new();
+    for key in keys {
+        if let Some(budgets) = key.budgets(row) {
+            alike.entry(budgets).or_default().push(key.id);
+        }
+    }
+    for (budgets, ids) in alike {
+        keep_all(change.db(), Owner::Key, &ids, &budgets).await?;
+    }
+    change.publish(Noun::Key, ids);
     let customers = customers::linked(change.db(), budget_id).await?;
     keep_all(change.db(), Owner::Customer, &customers, budgets).await?;
+    let members = teams::members::linked(change.db(), budget_id).await?;
+    keep_all(change.db(), Owner::Member, &members, budgets).await?;
+    let organizations = organizations::linked(change.db(), budget_id).await?;
+    keep_all(change.db(), Owner::Organization, &organizations, budgets).await?;
     let tags = tags::linked(change.db(), budget_id).await?;
     keep_all(change.db(), Owner::Tag, &tags, budgets).await?;
     change.publish(Noun::Customer, customers);
     change.publish(Noun::Tag, tags);
+    change.publish(Noun::Member, members);
+    change.publish(Noun::Organization, organizations);
     Ok(())
 }

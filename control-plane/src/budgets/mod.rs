@@ -14,21 +14,25 @@ mod patch;
 pub(crate) mod publish;
 mod row;
 mod store;
+pub(crate) mod takeover;
 pub(crate) mod told;
 mod view;
 
 use proto::NanoUsd;
 
-pub(crate) use account::{due, end_windows, forget, keep, lock, reset_spent, set_spent};
+pub(crate) use account::{
+    Brought, bring, due, end_windows, forget, keep, keep_all, lock, lock_all, reset_spent, set_spent,
+};
 pub(crate) use error::BudgetError;
 pub(crate) use fields::read;
-pub(crate) use link::{Wanted, among, linked};
-pub(crate) use patch::{LIMITS, LINK};
+pub(crate) use link::{Wanted, add_own, among, held, linked};
+pub(crate) use patch::{BudgetPatch, LIMITS, LINK};
 pub(crate) use row::BudgetRow;
+pub(crate) use store::shared;
 pub(crate) use view::BudgetView;
 
 /// A budget of somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Budget {
     /// Unique within its owner. Empty: all that the owner spends; see [`fields`] for the others.
     pub(crate) scope: String,

@@ -36,19 +36,19 @@ pub(super) const MORE: &[Field] = &[
 ];
 
 /// What a request says of a budget.
-#[derive(Debug)]
-pub(super) struct BudgetPatch {
-    max_budget: Patch<f64>,
-    soft_budget: Patch<f64>,
-    budget_duration: Patch<String>,
-    max_parallel_requests: Patch<i64>,
-    tpm_limit: Patch<i64>,
-    rpm_limit: Patch<i64>,
-    tpd_limit: Patch<i64>,
-    model_max_budget: Patch<Map<String, Value>>,
-    allowed_models: Patch<Vec<String>>,
-    temp_increase: Patch<f64>,
-    temp_expiry: Patch<String>,
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct BudgetPatch {
+    pub(crate) max_budget: Patch<f64>,
+    pub(crate) soft_budget: Patch<f64>,
+    pub(crate) budget_duration: Patch<String>,
+    pub(crate) max_parallel_requests: Patch<i64>,
+    pub(crate) tpm_limit: Patch<i64>,
+    pub(crate) rpm_limit: Patch<i64>,
+    pub(crate) tpd_limit: Patch<i64>,
+    pub(crate) model_max_budget: Patch<Map<String, Value>>,
+    pub(crate) allowed_models: Patch<Vec<String>>,
+    pub(crate) temp_increase: Patch<f64>,
+    pub(crate) temp_expiry: Patch<String>,
 }
 
 impl BudgetPatch {
@@ -67,6 +67,11 @@ impl BudgetPatch {
             temp_increase: form.take("temp_budget_increase"),
             temp_expiry: form.take("temp_budget_expiry"),
         }
+    }
+
+    /// Whether it says nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
     /// Whether it gives any of the fields in [`LIMITS`] a value.

@@ -41,8 +41,14 @@ pub(super) async fn locked(db: &mut PgConnection, budget_id: &str) -> sqlx::Resu
     Ok(row.map(BudgetRow::from))
 }
 
+/// The budgets among these ids, as [`locked`]; in one order, so that nobody waits for each other.
+pub(super) async fn all_locked(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<BudgetRow>> {
+    let rows = select_budgets!("where budget_id = any($1) order by budget_id for update", ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(BudgetRow::from).collect())
+}
+
 /// The budget; until the transaction ends, it can be linked to by all and changed by nobody.
-pub(super) async fn shared(db: &mut PgConnection, budget_id: &str) -> sqlx::Result<Option<BudgetRow>> {
+pub(crate) async fn shared(db: &mut PgConnection, budget_id: &str) -> sqlx::Result<Option<BudgetRow>> {
     let row = select_budgets!("where budget_id = $1 for share", budget_id).fetch_optional(db).await?;
     Ok(row.map(BudgetRow::from))
 }

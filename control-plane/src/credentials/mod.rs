@@ -6,6 +6,7 @@
 mod error;
 pub(crate) mod http;
 mod store;
+pub(crate) mod takeover;
 mod values;
 mod view;
 

@@ -11,11 +11,14 @@ use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
 use crate::addresses::AddressError;
 use crate::budgets::BudgetError;
+use crate::configured::ConfiguredError;
 use crate::credentials::CredentialError;
 use crate::customers::CustomerError;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
 use crate::models::{ModelError, TagModelError};
+use crate::operator::OperatorError;
+use crate::organizations::OrganizationError;
 use crate::spend::SpendError;
 use crate::tags::TagError;
 use crate::teams::TeamError;
@@ -71,12 +74,18 @@ pub(super) fn of(error: &AdminError, habit: Habit) -> Envelope {
         AdminError::Customer(error) => customer(error, habit),
         AdminError::Tag(error) => tag(error, habit),
         AdminError::Address(error) => address(error),
+        AdminError::Organization(error) => organization(error, habit),
         AdminError::Limit(error) => limit(error, habit),
         AdminError::Spend(error) => match error {
             SpendError::Day { .. } | SpendError::TooManyDays { .. } => {
                 habit.refuse(StatusCode::BAD_REQUEST, format!("/spend/logs Error({error})"))
             }
             SpendError::Database(error) => database(error),
+        },
+        AdminError::Configured(error) => match error {
+            ConfiguredError::Unset(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+            ConfiguredError::Sealed(_) => habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            ConfiguredError::Database(error) => database(error),
         },
         AdminError::Database(error) => database(error),
     }
@@ -175,6 +184,7 @@ fn access(error: &AccessError, habit: Habit) -> Envelope {
         AccessError::AdminOnlyRoute { route } => {
             forbidden(format!("user not allowed to access this route. Route={route} is an admin only route"))
         }
+        AccessError::Organization(message) => auth(message.clone()),
         AccessError::Forbidden(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         AccessError::ListRefused(message) => Envelope::error(StatusCode::FORBIDDEN, "bad_request_error", None, message),
         AccessError::Database(error) => database(error),
@@ -185,7 +195,7 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
     let bad = |param| Envelope::error(StatusCode::BAD_REQUEST, "bad_request_error", Some(param), error.to_string());
     let absent = || Envelope::error(StatusCode::NOT_FOUND, "not_found_error", Some("key"), error.to_string());
     match error {
-        KeyError::AliasTaken(_) | KeyError::BadAlias => bad("key_alias"),
+        KeyError::AliasTaken(_) | KeyError::BadAlias | KeyError::AliasForm(_) => bad("key_alias"),
         KeyError::Format => bad("key"),
         KeyError::Unknown(_) if habit == Habit::Plain => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         KeyError::NotFound | KeyError::NotInDatabase | KeyError::Unknown(_) => absent(),
@@ -195,16 +205,35 @@ fn key(error: &KeyError, habit: Habit) -> Envelope {
         | KeyError::Master
         | KeyError::BadValue
         | KeyError::UnknownTeam(_)
+        | KeyError::UnknownBudget(_)
         | KeyError::NoTeam
         | KeyError::ServiceAccount
         | KeyError::Twice
         | KeyError::TooMany(_)
         | KeyError::ResetAbove { .. }
         | KeyError::AboveOwnBudget { .. }
+        | KeyError::AboveBound { .. }
+        | KeyError::RequiredParam(_)
+        | KeyError::TeamRole { .. }
+        | KeyError::PersonalKey { .. }
         | KeyError::AliasAmbiguous(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        KeyError::ChosenValue => habit.refuse(StatusCode::FORBIDDEN, error.to_string()),
+        KeyError::Operator(error) => operator(error, habit),
         KeyError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
+        KeyError::Organization(error) => organization(error, habit),
         KeyError::Limit(error) => limit(error, habit),
         KeyError::Database(error) => database(error),
+    }
+}
+
+/// The caller can do nothing about it, and whoever can must learn of it.
+fn operator(error: &OperatorError, habit: Habit) -> Envelope {
+    match error {
+        OperatorError::Wrong { .. } => {
+            tracing::error!(%error, "a setting cannot be used");
+            habit.refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        }
+        OperatorError::Database(error) => database(error),
     }
 }
 
@@ -223,11 +252,15 @@ fn team(error: &TeamError, habit: Habit) -> Envelope {
         | TeamError::CallbackExists { .. }
         | TeamError::TooManyCallbacks(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
         TeamError::NoCallback(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
-        TeamError::NotMember | TeamError::OtherAddress(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        TeamError::NotMember | TeamError::OtherAddress(_) | TeamError::ResetAbove { .. } => {
+            habit.refuse(StatusCode::BAD_REQUEST, error.to_string())
+        }
         TeamError::NoId => habit.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
         TeamError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         TeamError::ListRefused(_) => habit.refuse(StatusCode::UNAUTHORIZED, error.to_string()),
+        TeamError::Operator(error) => operator(error, habit),
         TeamError::Limit(error) => limit(error, habit),
+        TeamError::Budget(error) => budget(error, habit),
         TeamError::Database(error) => database(error),
     }
 }
@@ -240,6 +273,7 @@ fn user(error: &UserError, habit: Habit) -> Envelope {
         UserError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
         UserError::NotAllowed(message) => habit.refuse(StatusCode::FORBIDDEN, message),
         UserError::Limit(error) => limit(error, habit),
+        UserError::Operator(error) => operator(error, habit),
         UserError::Key(error) => key(error, habit),
         UserError::Database(error) => database(error),
     }
@@ -352,6 +386,31 @@ fn tag(error: &TagError, habit: Habit) -> Envelope {
         }
         TagError::Budget(error) => budget(error, habit),
         TagError::Model(TagModelError::Database(error)) | TagError::Database(error) => database(error),
+    }
+}
+
+fn organization(error: &OrganizationError, habit: Habit) -> Envelope {
+    match error {
+        OrganizationError::Exists(_)
+        | OrganizationError::BadId
+        | OrganizationError::Unknown(_)
+        | OrganizationError::OtherId
+        | OrganizationError::Above { .. }
+        | OrganizationError::OfTeam { .. }
+        | OrganizationError::AlreadyMember(_)
+        | OrganizationError::NotMember
+        | OrganizationError::OtherAddress(_)
+        | OrganizationError::TooMany(_) => habit.refuse(StatusCode::BAD_REQUEST, error.to_string()),
+        OrganizationError::Model { .. } => {
+            Envelope::error(StatusCode::BAD_REQUEST, "org_model_access_denied", Some("models"), error.to_string())
+        }
+        OrganizationError::NoId => habit.refuse(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        OrganizationError::NotFound(_) => habit.refuse(StatusCode::NOT_FOUND, error.to_string()),
+        OrganizationError::OwnModels(_) | OrganizationError::NotAllowed(_) => {
+            habit.refuse(StatusCode::FORBIDDEN, error.to_string())
+        }
+        OrganizationError::Budget(error) => budget(error, habit),
+        OrganizationError::Database(error) => database(error),
     }
 }
 

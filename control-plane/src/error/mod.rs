@@ -17,12 +17,14 @@ use crate::access::AccessError;
 use crate::access_groups::AccessGroupError;
 use crate::addresses::AddressError;
 use crate::budgets::BudgetError;
+use crate::configured::ConfiguredError;
 use crate::credentials::CredentialError;
 use crate::customers::CustomerError;
 use crate::http::fields::Issue;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
 use crate::models::ModelError;
+use crate::organizations::OrganizationError;
 use crate::spend::SpendError;
 use crate::tags::TagError;
 use crate::teams::TeamError;
@@ -56,9 +58,13 @@ pub(crate) enum AdminError {
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
+    Organization(#[from] OrganizationError),
+    #[error(transparent)]
     Limit(#[from] LimitError),
     #[error(transparent)]
     Spend(#[from] SpendError),
+    #[error(transparent)]
+    Configured(#[from] ConfiguredError),
     #[error("the database")]
     Database(#[from] sqlx::Error),
 }

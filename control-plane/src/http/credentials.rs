@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 /// The place of the first credential in `body` outside of the fields that are `sealed`; it is not repeated.
-pub(super) fn place_of_one(body: &Value, sealed: &[&str]) -> Option<String> {
+pub(crate) fn place_of_one(body: &Value, sealed: &[&str]) -> Option<String> {
     let Value::Object(members) = body else { return None };
     // The top level has the credentials that the API is about: keys are named by their value there.
     let open = members.iter().filter(|(name, _)| !sealed.contains(&name.as_str()));

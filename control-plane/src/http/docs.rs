@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::{StatusCode, header};
+use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_swagger_ui::Config;
@@ -16,6 +17,7 @@ use crate::error::{Envelope, ErrorBody, IssuesBody};
 
 const SPECIFICATION: &str = "/openapi.json";
 const ASSETS: &str = "/swagger-ui/";
+const ROUTES: &str = "/routes";
 
 /// What the document says before any route is in it.
 pub(super) fn frame() -> OpenApi {
@@ -46,11 +48,28 @@ pub(super) fn frame() -> OpenApi {
 /// The routes that show the document.
 pub(super) fn router(api: &OpenApi) -> Router<App> {
     let document = serde_json::to_value(api).unwrap_or_default();
+    let routes = json!({ "routes": routes(&document) });
     Router::new()
+        .route(ROUTES, get(async move || Json(routes)))
         .route(SPECIFICATION, get(async move || Json(document)))
         .route("/", get(page))
         .route("/swagger-ui", get(async || Redirect::to("/")))
         .route("/swagger-ui/{*file}", get(asset))
+}
+
+/// The routes of the admin API as LiteLLM lists them, this one among them.
+fn routes(document: &Value) -> Vec<Value> {
+    let of_path = |(path, operations): (&String, &Value)| {
+        let operations = operations.as_object().into_iter().flatten();
+        let route = |(method, operation): (&String, &Value)| {
+            let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+            json!({ "path": path, "methods": [method.to_uppercase()], "name": name, "endpoint": name })
+        };
+        operations.map(route).collect::<Vec<_>>()
+    };
+    let paths = document.get("paths").and_then(Value::as_object).into_iter().flatten();
+    let own = json!({ "path": ROUTES, "methods": ["GET"], "name": "routes", "endpoint": "routes" });
+    paths.flat_map(of_path).chain([own]).collect()
 }
 
 /// Swagger UI's page, which expects its assets beside it; they lie in a folder of their own.

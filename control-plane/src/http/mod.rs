@@ -6,7 +6,7 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod caller;
-mod credentials;
+pub(crate) mod credentials;
 mod docs;
 pub(crate) mod fields;
 pub(crate) mod moment;
@@ -26,8 +26,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 use crate::error::Envelope;
 use crate::{
-    access_groups, addresses, budgets, credentials as named_credentials, customers, health, keys, models, spend, tags,
-    teams, users,
+    access_groups, addresses, budgets, configured, credentials as named_credentials, customers, health, keys, models,
+    organizations, spend, tags, teams, users,
 };
 
 /// All admin routes, for the admin listener and for data planes that forward calls; `calls_per_second` from one address.
@@ -46,6 +46,7 @@ fn documented() -> (Router<App>, OpenApi) {
         .merge(keys::http::router())
         .merge(teams::http::router())
         .merge(users::http::router())
+        .merge(organizations::http::router())
         .merge(models::http::router())
         .merge(named_credentials::http::router())
         .merge(access_groups::http::router())
@@ -54,6 +55,7 @@ fn documented() -> (Router<App>, OpenApi) {
         .merge(customers::http::router())
         .merge(tags::http::router())
         .merge(spend::http::router())
+        .merge(configured::http::router())
         .merge(health::http::router())
         .split_for_parts()
 }

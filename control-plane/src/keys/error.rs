@@ -4,6 +4,8 @@ use proto::KeyHash;
 
 use super::Key;
 use crate::limits::LimitError;
+use crate::operator::OperatorError;
+use crate::organizations::OrganizationError;
 
 /// Why a request about keys is refused.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +14,21 @@ pub(crate) enum KeyError {
     AliasTaken(String),
     #[error("Invalid key_alias: it may hold no control characters, `..` or backslashes, and at most 255 characters")]
     BadAlias,
+    /// What follows says which form is asked for.
+    #[error("Invalid key_alias: {0}")]
+    AliasForm(String),
+    #[error("Values of keys are random here: leave `key`, or `new_key`, out")]
+    ChosenValue,
+    #[error("{name} is over max limit set in config - user_value={wanted}; max_value={most}")]
+    AboveBound { name: &'static str, wanted: String, most: String },
+    #[error("Required param {0} not in data")]
+    RequiredParam(String),
+    #[error("Team member role {role} not in allowed_team_member_roles={allowed:?}")]
+    TeamRole { allowed: Vec<String>, role: &'static str },
+    #[error("Personal key creation has been restricted by admin. Allowed roles={allowed:?}. Your role={role}")]
+    PersonalKey { allowed: Vec<String>, role: &'static str },
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     #[error("This key already exists. Leave `key` out to get a random one")]
     ValueTaken,
     #[error("This key was used before. Leave `new_key`, or `key` of a new one, out to get a random one")]
@@ -26,7 +43,11 @@ pub(crate) enum KeyError {
     )]
     BadValue,
     #[error(transparent)]
+    Organization(#[from] OrganizationError),
+    #[error(transparent)]
     Limit(#[from] LimitError),
+    #[error("There is no budget {0}. Make it with /budget/new first")]
+    UnknownBudget(String),
     #[error("Unable to find team object in database. Team ID: {0}")]
     UnknownTeam(String),
     #[error("team_id is required: a service account belongs to a team. Make one with `/team/new` first")]

@@ -6,10 +6,11 @@ use proto::KeyHash;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::fields::{COLUMNS, KEPT, METADATA};
-use super::{Key, KeyError, patch};
+use super::fields::{COLUMNS, KEPT, MAKING, METADATA};
+use super::{Key, KeyError, Rules, link, patch};
 use crate::access::Actor;
-use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, optional};
+use crate::budgets::BudgetRow;
+use crate::http::fields::{Field, Form, Issue, Patch, Request};
 use crate::limits;
 
 /// Random bytes of a key: 192 bits.
@@ -17,13 +18,6 @@ pub(crate) const RANDOM_BYTES: usize = 24;
 
 /// Least and most characters of a key that a caller chooses.
 const CHOSEN: std::ops::RangeInclusive<usize> = 16..=100;
-
-const MAKING: &[Field] = &[
-    optional("key", Shape::Text, "The key itself, `sk-` and at least 13 more characters. Absent: a random one."),
-    optional("key_type", Shape::Choice(KEY_TYPES), "Which routes the key is for. `management`: proxy admins only."),
-];
-
-const KEY_TYPES: &[&str] = &["default", "llm_api", "management", "read_only"];
 
 /// What `POST /key/generate` asks for.
 #[derive(Debug, Default)]
@@ -38,6 +32,7 @@ pub(crate) struct NewKey {
     pub(crate) max_budget: Option<f64>,
     pub(crate) soft_budget: Option<f64>,
     pub(crate) budget_duration: Option<String>,
+    pub(crate) budget_id: Option<String>,
     pub(crate) user_id: Option<String>,
     pub(crate) team_id: Option<String>,
     pub(crate) organization_id: Option<String>,
@@ -52,6 +47,8 @@ pub(crate) struct NewKey {
     pub(crate) key_type: Option<String>,
     pub(crate) in_metadata: Map<String, Value>,
     pub(crate) kept: Map<String, Value>,
+    /// All that the request says, also `null`, as it said it.
+    pub(crate) said: Map<String, Value>,
 }
 
 impl Request for NewKey {
@@ -60,6 +57,7 @@ impl Request for NewKey {
 
     fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
         let id = |said: Patch<String>| said.given().filter(|id| !id.is_empty());
+        let said = form.said().clone();
         let in_metadata = form.take_all(METADATA);
         patch::check_temporary_budget(&in_metadata)?;
         Ok(Self {
@@ -73,6 +71,7 @@ impl Request for NewKey {
             max_budget: form.take("max_budget").given(),
             soft_budget: form.take("soft_budget").given(),
             budget_duration: form.take("budget_duration").given(),
+            budget_id: id(form.take("budget_id")),
             user_id: id(form.take("user_id")),
             team_id: id(form.take("team_id")),
             organization_id: id(form.take("organization_id")),
@@ -87,6 +86,7 @@ impl Request for NewKey {
             key_type: form.take("key_type").given(),
             in_metadata,
             kept: form.take_all(KEPT),
+            said,
         })
     }
 }
@@ -95,23 +95,35 @@ impl Request for NewKey {
 pub(crate) struct Minted {
     pub(crate) key: Key,
     pub(crate) value: String,
+    /// How long it lives, as it was asked for or bounded.
+    pub(crate) duration: Option<String>,
 }
 
-/// Makes the key that was asked for. Who may have it was decided before.
+/// Makes the key that was asked for, within the operator's bounds. Who may have it was decided before, and what it would have from
+/// the budget that it shares was put into it.
 pub(crate) fn mint(
-    new: NewKey,
+    mut new: NewKey,
+    budget: Option<&BudgetRow>,
+    rules: &Rules,
     actor: &Actor,
     now: OffsetDateTime,
     random: [u8; RANDOM_BYTES],
 ) -> Result<Minted, KeyError> {
+    rules.values.check(new.key.as_deref())?;
+    rules.bounds.fit(&mut new, now)?;
+    if let Some(row) = budget {
+        link::take_back(&mut new, row);
+    }
     let value = match new.key {
         Some(chosen) => checked_value(chosen)?,
         None => random_value(random),
     };
     if let Some(alias) = &new.key_alias {
         patch::check_alias(alias)?;
+        rules.aliases.check(alias)?;
     }
-    let expires_at = new.duration.map(|text| patch::expiry(&text, now)).transpose()?.flatten();
+    let duration = new.duration;
+    let expires_at = duration.as_deref().map(|text| patch::expiry(text, now)).transpose()?.flatten();
     let mut metadata = new.metadata;
     metadata.extend(new.in_metadata.into_iter().filter(|(_, value)| !value.is_null()));
     let key_type = new.key_type.unwrap_or_else(|| "default".to_owned());
@@ -133,6 +145,7 @@ pub(crate) fn mint(
         max_budget: limits::usd("max_budget", new.max_budget)?,
         soft_budget: limits::usd("soft_budget", new.soft_budget)?,
         budget_duration: limits::window(new.budget_duration)?,
+        budget_id: new.budget_id,
         tpm_limit: limits::limit("tpm_limit", new.tpm_limit)?,
         rpm_limit: limits::limit("rpm_limit", new.rpm_limit)?,
         max_parallel_requests: limits::limit("max_parallel_requests", new.max_parallel_requests)?,
@@ -150,7 +163,7 @@ pub(crate) fn mint(
         updated_at: now,
         updated_by: by,
     };
-    Ok(Minted { key, value })
+    Ok(Minted { key, value, duration })
 }
 
 /// A value that nobody can guess.

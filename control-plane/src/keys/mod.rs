@@ -1,7 +1,8 @@
 //! Virtual keys: what one is, how it is made and changed.
 //!
 //! A key is stored under its SHA-256; the key itself is shown once and forgotten. Rules that say what becomes of a
-//! request are pure: making in [`mint`], changing in [`patch`]. How a key looks on the wire is [`view`]'s business, how
+//! request are pure: making in [`mint`], changing in [`patch`]; what the operator wants of keys is in [`rules`], what holders may do
+//! in [`rights`]. How a key looks on the wire is [`view`]'s business, how
 //! data planes learn of it [`publish`]'s.
 
 pub(crate) mod duration;
@@ -9,13 +10,17 @@ mod error;
 mod fields;
 pub(crate) mod http;
 mod identify;
+pub(crate) mod link;
 mod mint;
+mod organization;
 mod page;
 mod patch;
 pub(crate) mod publish;
 pub(crate) mod replaced;
 mod rights;
+mod rules;
 mod store;
+pub(crate) mod takeover;
 mod view;
 
 use std::collections::HashMap;
@@ -28,12 +33,12 @@ use time::OffsetDateTime;
 pub(crate) use error::KeyError;
 pub(crate) use fields::CHANGED_BY_FLAG;
 pub(crate) use mint::{Minted, NewKey, mint};
+pub(crate) use rules::Rules;
 pub(crate) use view::{Generated, KeyView, views};
 
 use crate::audit::{Action, Entry, Noun};
-use crate::budgets::{self, Budget};
+use crate::budgets;
 use crate::change::Change;
-use crate::limits::LimitError;
 use crate::spend::Owner;
 
 /// A virtual key as stored. Its value is not part of it.
@@ -57,6 +62,8 @@ pub(crate) struct Key {
     pub(crate) max_budget: Option<NanoUsd>,
     pub(crate) soft_budget: Option<NanoUsd>,
     pub(crate) budget_duration: Option<String>,
+    /// The budget that it shares; what the key has itself goes before what is there.
+    pub(crate) budget_id: Option<String>,
     pub(crate) tpm_limit: Option<i64>,
     pub(crate) rpm_limit: Option<i64>,
     pub(crate) max_parallel_requests: Option<i64>,
@@ -71,19 +78,15 @@ pub(crate) struct Key {
     pub(crate) updated_by: Option<String>,
 }
 
-impl Key {
-    /// How much may be spent with it: of everything, by window and by model.
-    pub(crate) fn budgets(&self) -> Result<Vec<Budget>, LimitError> {
-        budgets::read(Budget::of_all(self.max_budget, self.budget_duration.as_deref()), &self.more)
-    }
-}
-
 /// Writes a locked key anew, with its budgets.
 async fn put(db: &mut PgConnection, before: &Key, key: &Key) -> Result<(), KeyError> {
-    let budgets = key.budgets()?;
+    // Before the key is written: who changes the budget sees the key as it was, or waits until it is written.
+    let shared = link::of(db, key).await?;
+    let budgets = link::budgets(key, shared.as_ref())?;
     store::update(db, key).await.map_err(|error| KeyError::from_insert(error, key))?;
     // Those of old rows may be such as nobody could set today.
-    if before.budgets().ok().as_ref() != Some(&budgets) {
+    let was = link::budgets(before, shared.as_ref()).ok();
+    if before.budget_id != key.budget_id || was.as_ref() != Some(&budgets) {
         budgets::keep(db, Owner::Key, &key.hash.to_string(), &budgets).await?;
     }
     Ok(())
@@ -127,7 +130,8 @@ pub(crate) async fn counts_of_teams(db: &mut PgConnection, team_ids: &[String]) 
 
 /// Stores a new key as a part of a change.
 pub(crate) async fn add(change: &mut Change, key: &Key) -> Result<(), KeyError> {
-    let budgets = key.budgets()?;
+    let shared = link::of(change.db(), key).await?;
+    let budgets = link::budgets(key, shared.as_ref())?;
     store::insert(change.db(), key).await.map_err(|error| KeyError::from_insert(error, key))?;
     if !budgets.is_empty() {
         budgets::keep(change.db(), Owner::Key, &key.hash.to_string(), &budgets).await?;
@@ -172,6 +176,23 @@ pub(crate) async fn remove_of_member(change: &mut Change, user_id: &str, team_id
 pub(crate) async fn remove_of_users(change: &mut Change, user_ids: &[String]) -> sqlx::Result<()> {
     let keys = store::locked_of_users(change.db(), user_ids).await?;
     remove(change, &keys).await
+}
+
+/// Removes all keys of organizations whose rows are locked.
+pub(crate) async fn remove_of_organizations(change: &mut Change, ids: &[String]) -> sqlx::Result<()> {
+    let keys = store::locked_of_organizations(change.db(), ids).await?;
+    remove(change, &keys).await
+}
+
+/// Lets the keys of a team, whose row is locked, belong to its organization, or to none.
+pub(crate) async fn move_of_team(
+    change: &mut Change,
+    team_id: &str,
+    organization_id: Option<&str>,
+) -> sqlx::Result<()> {
+    let moved = store::move_of_team(change.db(), team_id, organization_id).await?;
+    change.publish(Noun::Key, moved.iter().map(ToString::to_string).collect());
+    Ok(())
 }
 
 /// Removes all keys of teams whose rows are locked.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::fields::{COLUMNS, KEPT, METADATA, SERVICE_ACCOUNT};
-use super::{Key, KeyError, duration};
+use super::{Key, KeyError, Rules, duration};
 use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, optional};
 use crate::limits::{self, LimitError};
 
@@ -24,6 +24,7 @@ pub(crate) struct KeyPatch {
     pub(crate) max_budget: Patch<f64>,
     pub(crate) soft_budget: Patch<f64>,
     pub(crate) budget_duration: Patch<String>,
+    pub(crate) budget_id: Patch<String>,
     pub(crate) user_id: Patch<String>,
     pub(crate) team_id: Patch<String>,
     pub(crate) organization_id: Patch<String>,
@@ -37,6 +38,8 @@ pub(crate) struct KeyPatch {
     pub(crate) blocked: Patch<bool>,
     pub(crate) in_metadata: Map<String, Value>,
     pub(crate) kept: Map<String, Value>,
+    /// All that the request says of the key, also `null`, as it said it.
+    pub(crate) said: Map<String, Value>,
 }
 
 impl Request for KeyPatch {
@@ -56,11 +59,19 @@ impl Request for KeyPatch {
 impl KeyPatch {
     /// Reads what changes; which key it is about and its alias are taken already.
     pub(super) fn of(mut form: Form, key: Option<String>, key_alias: Patch<String>) -> Result<Self, Vec<Issue>> {
+        let mut said = form.said().clone();
         let in_metadata = form.take_all(METADATA);
         check_temporary_budget(&in_metadata)?;
         // An admin page sends `""` for a team that it does not want to change.
         let team_id = match form.take::<String>("team_id") {
-            Patch::To(id) if id.is_empty() => Patch::Keep,
+            Patch::To(id) if id.is_empty() => {
+                said.shift_remove("team_id");
+                Patch::Keep
+            }
+            said => said,
+        };
+        let budget_id = match form.take::<String>("budget_id") {
+            Patch::To(id) if id.is_empty() => Patch::Clear,
             said => said,
         };
         Ok(Self {
@@ -74,6 +85,7 @@ impl KeyPatch {
             max_budget: form.take("max_budget"),
             soft_budget: form.take("soft_budget"),
             budget_duration: form.take("budget_duration"),
+            budget_id,
             user_id: form.take("user_id"),
             team_id,
             organization_id: form.take("organization_id"),
@@ -87,14 +99,25 @@ impl KeyPatch {
             blocked: form.take("blocked"),
             in_metadata,
             kept: form.take_all(KEPT),
+            said,
         })
     }
 }
 
-/// The key as it is after the change.
-pub(super) fn apply(mut key: Key, patch: KeyPatch, by: Option<&str>, now: OffsetDateTime) -> Result<Key, KeyError> {
-    if let Patch::To(alias) = &patch.key_alias {
+/// The key as it is after the change, which the operator's rules allow.
+pub(super) fn apply(
+    mut key: Key,
+    patch: KeyPatch,
+    rules: &Rules,
+    by: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<Key, KeyError> {
+    rules.bounds.check(&patch, &key, now)?;
+    if let Patch::To(alias) = &patch.key_alias
+        && key.alias.as_ref() != Some(alias)
+    {
         check_alias(alias)?;
+        rules.aliases.check(alias)?;
     }
     // Without `key`, the alias says which key is meant and stays.
     if patch.key.is_some() {
@@ -112,6 +135,7 @@ pub(super) fn apply(mut key: Key, patch: KeyPatch, by: Option<&str>, now: Offset
     patch.permissions.fill(&mut key.permissions);
     patch.allowed_routes.fill(&mut key.allowed_routes);
     patch.allowed_cache_controls.fill(&mut key.allowed_cache_controls);
+    patch.budget_id.apply(&mut key.budget_id);
     patch.user_id.apply(&mut key.user_id);
     patch.team_id.apply(&mut key.team_id);
     patch.organization_id.apply(&mut key.organization_id);

@@ -20,18 +20,24 @@ pub(crate) fn all(db: &mut PgConnection) -> impl Stream<Item = sqlx::Result<Upse
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, metadata -> 'enforced_params' as enforced,
                   coalesce(metadata ? 'service_account_id', false) as "service!", blocked, least(expires_at, revoke_at) as expires_at,
-                  max_budget_nano_usd,
+                  coalesce(shown.max_budget_nano_usd, b.max_budget_nano_usd) as max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
                   metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
                   nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
-                      'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
-                  allowed_routes as "allowed_routes!", rpm_limit, tpm_limit, max_parallel_requests,
-                  created_at as "created_at!", updated_at as "updated_at!"
+                      'model_max_budget', coalesce(nullif(more -> 'model_max_budget', '{}'), b.model_max_budget))), '{}')
+                      as more_budgets,
+                  coalesce(shown.budget_duration, b.budget_duration) as budget_duration,
+                  allowed_routes as "allowed_routes!", coalesce(shown.rpm_limit, b.rpm_limit) as rpm_limit,
+                  coalesce(shown.tpm_limit, b.tpm_limit) as tpm_limit,
+                  coalesce(shown.max_parallel_requests, b.max_parallel_requests) as max_parallel_requests,
+                  b.budget_id is not null as "shares!", shown.created_at as "created_at!",
+                  shown.updated_at as "updated_at!"
            from (select hash as shown_hash, masked as shown_masked, null::bytea as acts_as,
                      null::timestamptz as revoke_at, k.* from keys k
                  union all
                  select r.old_hash, r.masked, r.new_hash, r.revoke_at, k.*
-                 from replaced_keys r join keys k on k.hash = r.new_hash where r.published) shown"#,
+                 from replaced_keys r join keys k on k.hash = r.new_hash where r.published) shown
+               left join budgets b on b.budget_id = shown.budget_id"#,
     );
     rows.fetch(db).map_ok(Row::into_upsert)
 }
@@ -46,18 +52,24 @@ pub(crate) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
                   jsonb_typeof(config) = 'object' and config <> '{}' as "overrides!", metadata -> 'tags' as tags,
                   metadata -> 'allow_client_mock_response' as mock, metadata -> 'enforced_params' as enforced,
                   coalesce(metadata ? 'service_account_id', false) as "service!", blocked, least(expires_at, revoke_at) as expires_at,
-                  max_budget_nano_usd,
+                  coalesce(shown.max_budget_nano_usd, b.max_budget_nano_usd) as max_budget_nano_usd,
                   metadata -> 'temp_budget_increase' as extra, metadata -> 'temp_budget_expiry' as extra_until,
                   metadata -> 'model_rpm_limit' as model_rpm, metadata -> 'model_tpm_limit' as model_tpm,
                   nullif(jsonb_strip_nulls(jsonb_build_object('budget_limits', more -> 'budget_limits',
-                      'model_max_budget', more -> 'model_max_budget')), '{}') as more_budgets, budget_duration,
-                  allowed_routes as "allowed_routes!", rpm_limit, tpm_limit, max_parallel_requests,
-                  created_at as "created_at!", updated_at as "updated_at!"
+                      'model_max_budget', coalesce(nullif(more -> 'model_max_budget', '{}'), b.model_max_budget))), '{}')
+                      as more_budgets,
+                  coalesce(shown.budget_duration, b.budget_duration) as budget_duration,
+                  allowed_routes as "allowed_routes!", coalesce(shown.rpm_limit, b.rpm_limit) as rpm_limit,
+                  coalesce(shown.tpm_limit, b.tpm_limit) as tpm_limit,
+                  coalesce(shown.max_parallel_requests, b.max_parallel_requests) as max_parallel_requests,
+                  b.budget_id is not null as "shares!", shown.created_at as "created_at!",
+                  shown.updated_at as "updated_at!"
            from (select hash as shown_hash, masked as shown_masked, null::bytea as acts_as,
                      null::timestamptz as revoke_at, k.* from keys k
                  union all
                  select r.old_hash, r.masked, r.new_hash, r.revoke_at, k.*
-                 from replaced_keys r join keys k on k.hash = r.new_hash where r.published) shown where shown_hash = any($1)"#,
+                 from replaced_keys r join keys k on k.hash = r.new_hash where r.published) shown
+               left join budgets b on b.budget_id = shown.budget_id where shown_hash = any($1)"#,
         &hashes,
     )
     .fetch_all(db)
@@ -96,6 +108,8 @@ struct Row {
     rpm_limit: Option<i64>,
     tpm_limit: Option<i64>,
     max_parallel_requests: Option<i64>,
+    /// Whether a budget that it shares is in what stands above.
+    shares: bool,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -103,7 +117,8 @@ struct Row {
 impl Row {
     fn into_upsert(self) -> Upsert {
         let blocked = self.blocked.unwrap_or(false);
-        let untouched = self.created_at == self.updated_at && !blocked;
+        // A budget changes without the key, and may take away.
+        let untouched = self.created_at == self.updated_at && !blocked && !self.shares;
         let model_limits = model_ceilings(self.model_rpm.as_ref(), self.model_tpm.as_ref());
         let extra = Extra::read(self.extra.as_ref(), self.extra_until.as_ref());
         let key = pb::Key {
@@ -185,6 +200,7 @@ mod tests {
             rpm_limit: Some(7),
             tpm_limit: None,
             max_parallel_requests: None,
+            shares: false,
             created_at: OffsetDateTime::UNIX_EPOCH,
             updated_at: OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(changed),
         };

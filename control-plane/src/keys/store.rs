@@ -18,7 +18,7 @@ macro_rules! select_keys {
             "select k.hash as \"hash!\", k.masked, k.alias, k.user_id, k.team_id, k.organization_id, k.models as \"models!\",
                     k.aliases as \"aliases!\", k.config as \"config!\", k.permissions as \"permissions!\",
                     k.metadata as \"metadata!\", k.blocked, k.expires_at, k.max_budget_nano_usd,
-                    k.soft_budget_nano_usd, k.budget_duration, k.tpm_limit, k.rpm_limit,
+                    k.soft_budget_nano_usd, k.budget_duration, k.budget_id, k.tpm_limit, k.rpm_limit,
                     k.max_parallel_requests, k.key_type as \"key_type!\", k.allowed_routes as \"allowed_routes!\",
                     k.allowed_cache_controls as \"allowed_cache_controls!\", k.more as \"more!\",
                     k.created_at as \"created_at!\", k.created_by, k.updated_at as \"updated_at!\", k.updated_by from "
@@ -65,6 +65,28 @@ pub(super) async fn locked(db: &mut PgConnection, hashes: &[KeyHash]) -> sqlx::R
 pub(super) async fn locked_of_teams(db: &mut PgConnection, team_ids: &[String]) -> sqlx::Result<Vec<Key>> {
     let rows = select_keys!("keys k where k.team_id = any($1) order by k.hash for update", team_ids);
     rows.fetch_all(db).await?.into_iter().map(Key::try_from).collect()
+}
+
+/// All keys of these organizations, locked as [`locked`] does.
+pub(super) async fn locked_of_organizations(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Key>> {
+    let rows = select_keys!("keys k where k.organization_id = any($1) order by k.hash for update", ids);
+    rows.fetch_all(db).await?.into_iter().map(Key::try_from).collect()
+}
+
+/// Gives the keys of a team another organization, or none. Gives those that had another one.
+pub(super) async fn move_of_team(
+    db: &mut PgConnection,
+    team_id: &str,
+    organization_id: Option<&str>,
+) -> sqlx::Result<Vec<KeyHash>> {
+    let hashes = sqlx::query_scalar!(
+        "update keys set organization_id = $2 where team_id = $1 and organization_id is distinct from $2 returning hash",
+        team_id,
+        organization_id,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(hashes.iter().filter_map(|hash| KeyHash::try_from(hash.as_slice()).ok()).collect())
 }
 
 /// All keys of these users, locked as [`locked`] does.
@@ -163,9 +185,9 @@ pub(super) async fn insert(db: &mut PgConnection, key: &Key) -> sqlx::Result<()>
              (hash, masked, alias, user_id, team_id, organization_id, models, aliases, config, permissions, metadata,
               blocked, expires_at, max_budget_nano_usd, soft_budget_nano_usd, budget_duration,
               tpm_limit, rpm_limit, max_parallel_requests, key_type, allowed_routes, allowed_cache_controls, more,
-              created_at, created_by, updated_at, updated_by)
+              created_at, created_by, updated_at, updated_by, budget_id)
          select $1::bytea, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                $22, $23, $24, $25, $26, $27
+                $22, $23, $24, $25, $26, $27, $28
          where not exists (select from replaced_keys where old_hash = $1)",
         key.hash.as_bytes(),
         key.masked.as_deref(),
@@ -194,6 +216,7 @@ pub(super) async fn insert(db: &mut PgConnection, key: &Key) -> sqlx::Result<()>
         key.created_by.as_deref(),
         key.updated_at,
         key.updated_by.as_deref(),
+        key.budget_id.as_deref(),
     )
     .execute(db)
     .await?;
@@ -211,7 +234,7 @@ pub(super) async fn update(db: &mut PgConnection, key: &Key) -> sqlx::Result<()>
              permissions = $9, metadata = $10, blocked = $11, expires_at = $12, max_budget_nano_usd = $13,
              soft_budget_nano_usd = $14, budget_duration = $15, tpm_limit = $16,
              rpm_limit = $17, max_parallel_requests = $18, allowed_routes = $19, allowed_cache_controls = $20,
-             more = $21, updated_at = $22, updated_by = $23
+             more = $21, updated_at = $22, updated_by = $23, budget_id = $24
          where hash = $1",
         key.hash.as_bytes(),
         key.alias.as_deref(),
@@ -236,6 +259,7 @@ pub(super) async fn update(db: &mut PgConnection, key: &Key) -> sqlx::Result<()>
         Value::Object(key.more.clone()),
         key.updated_at,
         key.updated_by.as_deref(),
+        key.budget_id.as_deref(),
     )
     .execute(db)
     .await?;
@@ -305,6 +329,7 @@ pub(super) struct Row {
     max_budget_nano_usd: Option<i64>,
     soft_budget_nano_usd: Option<i64>,
     budget_duration: Option<String>,
+    budget_id: Option<String>,
     tpm_limit: Option<i64>,
     rpm_limit: Option<i64>,
     max_parallel_requests: Option<i64>,
@@ -339,6 +364,7 @@ impl TryFrom<Row> for Key {
             max_budget: row.max_budget_nano_usd.map(NanoUsd::from_nanos),
             soft_budget: row.soft_budget_nano_usd.map(NanoUsd::from_nanos),
             budget_duration: row.budget_duration,
+            budget_id: row.budget_id,
             tpm_limit: row.tpm_limit,
             rpm_limit: row.rpm_limit,
             max_parallel_requests: row.max_parallel_requests,

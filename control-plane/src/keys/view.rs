@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::Key;
+use crate::budgets::{self, BudgetRow, BudgetView};
 use crate::http::moment::Moment;
 use crate::spend::{self, Owner, Total};
 
@@ -71,12 +72,11 @@ pub(crate) struct KeyView {
     model_max_budget: Value,
     #[schema(value_type = Option<Object>)]
     budget_fallbacks: Value,
-    #[schema(value_type = Option<String>)]
-    budget_id: Value,
+    budget_id: Option<String>,
     #[schema(value_type = Option<String>)]
     end_user_budget_id: Value,
-    #[schema(value_type = Option<Object>)]
-    litellm_budget_table: Value,
+    /// The budget that it shares.
+    litellm_budget_table: Option<BudgetView>,
     object_permission_id: Option<String>,
     #[schema(value_type = Option<Object>)]
     object_permission: Value,
@@ -169,9 +169,13 @@ impl KeyView {
             model_spend: Map::new(),
             model_max_budget: kept("model_max_budget", empty()),
             budget_fallbacks: kept("budget_fallbacks", Value::Null),
-            budget_id: kept("budget_id", Value::Null),
+            budget_id: {
+                // What older rows kept under this name is no link.
+                kept("budget_id", Value::Null);
+                key.budget_id
+            },
             end_user_budget_id: kept("end_user_budget_id", Value::Null),
-            litellm_budget_table: Value::Null,
+            litellm_budget_table: None,
             object_permission_id: None,
             object_permission: kept("object_permission", Value::Null),
             created_at: Moment(key.created_at),
@@ -189,6 +193,12 @@ impl KeyView {
             team_alias: None,
             rest: more,
         }
+    }
+
+    /// With the budget that the key shares.
+    pub(super) fn with_budget(self, row: Option<BudgetRow>) -> Self {
+        let resets_at = self.budget_reset_at.as_ref().map(|at| at.0);
+        Self { litellm_budget_table: row.map(|row| BudgetView::of(row, resets_at)), ..self }
     }
 
     /// Without the hash, as answers about one key and about a team show keys.
@@ -219,14 +229,21 @@ async fn views_in(
 ) -> sqlx::Result<Vec<KeyView>> {
     let ids: Vec<String> = keys.iter().map(|key| key.hash.to_string()).collect();
     let totals: HashMap<String, Total> = spend::totals(db, Owner::Key, &ids).await?;
-    let view = |(key, id): (Key, &String)| KeyView::of(key, totals.get(id).copied().unwrap_or_default(), place, now);
+    let shared: Vec<String> = keys.iter().filter_map(|key| key.budget_id.clone()).collect();
+    let shared = budgets::among(db, &shared).await?;
+    let view = |(key, id): (Key, &String)| {
+        let row = shared.iter().find(|row| key.budget_id.as_ref() == Some(&row.budget_id)).cloned();
+        KeyView::of(key, totals.get(id).copied().unwrap_or_default(), place, now).with_budget(row)
+    };
     Ok(keys.into_iter().zip(&ids).map(view).collect())
 }
 
 /// One key, with what was spent of it.
 pub(super) async fn view(db: &mut PgConnection, key: Key, place: Place, now: OffsetDateTime) -> sqlx::Result<KeyView> {
     let total = spend::total(db, Owner::Key, &key.hash.to_string()).await?;
-    Ok(KeyView::of(key, total, place, now))
+    let shared: Vec<String> = key.budget_id.iter().cloned().collect();
+    let row = budgets::among(db, &shared).await?.pop();
+    Ok(KeyView::of(key, total, place, now).with_budget(row))
 }
 
 /// A key as audit rows keep it.

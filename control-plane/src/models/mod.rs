@@ -12,6 +12,7 @@ pub(crate) mod publish;
 mod row;
 mod store;
 mod tagging;
+pub(crate) mod takeover;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -18,7 +18,7 @@ use super::chunks::{Packer, Whole};
 use super::resource::Upsert;
 use super::source::{ComposeError, Source};
 use super::{Version, feed, sections};
-use crate::{customers, keys, models, tags, teams, users};
+use crate::{customers, keys, models, organizations, tags, teams, users};
 
 /// Rows that are encoded together.
 const PAGE: usize = 5_000;
@@ -62,6 +62,8 @@ async fn read(tx: &mut PgConnection, source: &Source, pages: &mpsc::Sender<Vec<U
     }
     send_all(customers::publish::all(tx), pages).await?;
     send_all(tags::publish::all(tx), pages).await?;
+    send_all(organizations::publish::all(tx), pages).await?;
+    send_all(teams::members::publish::all(tx), pages).await?;
     send_all(users::publish::all(tx), pages).await?;
     send_all(teams::publish::all(tx), pages).await?;
     send_all(keys::publish::all(tx), pages).await

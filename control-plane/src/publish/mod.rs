@@ -178,6 +178,16 @@ impl Publisher {
         Ok(rows.iter().map(|row| resolver.resolve(row)).collect())
     }
 
+    /// The value with its references resolved, as those of published settings are.
+    pub(crate) async fn resolved(
+        &self,
+        db: &mut PgConnection,
+        value: &serde_json::Value,
+    ) -> Result<serde_json::Value, source::ComposeError> {
+        let sections = sections::read(db, &self.0.source.vault).await?;
+        Ok(litellm_config::reference::resolve_all(value, &|name| sections.look_up(&self.0.source.environment, name)))
+    }
+
     /// Whether a deployment, whose params are not sealed, may be stored; the outer error is that nobody can tell.
     pub(crate) async fn check(
         &self,

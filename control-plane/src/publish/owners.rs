@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::PgConnection;
 
 use super::resource::Upsert;
-use crate::{customers, tags};
+use crate::{customers, organizations, tags, teams};
 
 /// Those among these resource ids (`customer:ada`) of whom there is something to say.
 pub(super) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Upsert>> {
@@ -18,7 +18,9 @@ pub(super) async fn among(db: &mut PgConnection, ids: &[String]) -> sqlx::Result
         match kind {
             "customer" => upserts.extend(customers::publish::among(db, &ids).await?),
             "tag" => upserts.extend(tags::publish::among(db, &ids).await?),
-            // No slice has any yet.
+            "member" => upserts.extend(teams::members::publish::among(db, &ids).await?),
+            "organization" => upserts.extend(organizations::publish::among(db, &ids).await?),
+            // Keys, users and teams are resources of their own.
             _ => {}
         }
     }

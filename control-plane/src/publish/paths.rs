@@ -1,12 +1,13 @@
 //! Which admin paths a data plane forwards to the control plane, so that clients need one address.
 
 /// As Welcome lists them: a trailing `*` stands for any end. Everything here is served by the admin router.
-pub(super) const FORWARDED: [&str; 29] = [
+pub(super) const FORWARDED: [&str; 35] = [
     "/",
     "/access_group/*",
     "/add/allowed_ip",
     "/audit*",
     "/budget/*",
+    "/config/*",
     "/credentials",
     "/credentials/*",
     "/customer/*",
@@ -16,19 +17,24 @@ pub(super) const FORWARDED: [&str; 29] = [
     "/fleet/*",
     "/get/allowed_ips",
     "/global/*",
+    "/health/readiness/details",
     "/key/*",
     "/model/*",
     "/model_group/*",
     "/openapi.json",
+    "/organization/*",
+    "/routes",
     "/spend/*",
     "/swagger-ui",
     "/swagger-ui/*",
     "/tag/*",
     "/team/*",
+    "/test",
     "/user/*",
     "/v1/model/*",
     "/v2/key/*",
     "/v2/model/*",
+    "/v2/organization/*",
     "/v2/team/*",
     "/v2/user/*",
 ];

@@ -34,12 +34,18 @@ impl Upsert {
             Body::Owner(owner) => !owner.allowed_region.is_empty(),
             Body::User(_) | Body::Deployment(_) => false,
         };
+        // Those of customers are as old as customers are.
+        let keeps_models = |owner: &pb::Owner| {
+            matches!(owner.kind(), pb::OwnerKind::Member | pb::OwnerKind::Organization) && !owner.models.is_empty()
+        };
+        let owner_models = matches!(&body, Body::Owner(owner) if keeps_models(owner));
         let needed = [
             (asks, proto::channel::GATE),
             (limits, proto::channel::LIMITS),
             (budgets, proto::channel::BUDGETS),
             (owners, proto::channel::OWNERS),
             (replaced, proto::channel::REPLACED),
+            (owner_models, proto::channel::OWNER_MODELS),
         ];
         let required_features = needed.into_iter().filter(|(is_needed, _)| *is_needed);
         let required_features = required_features.map(|(_, feature)| feature.to_owned()).collect();

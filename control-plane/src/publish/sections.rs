@@ -36,14 +36,27 @@ pub(crate) struct Sections {
     credentials: BTreeMap<String, Credential>,
 }
 
-/// Reads all sections.
-pub(crate) async fn read(db: &mut PgConnection, vault: &Vault) -> Result<Sections, ComposeError> {
-    let rows = sqlx::query!(
+/// A section of one origin, as stored. No Debug: it may show what should have been a secret.
+pub(crate) struct Stored {
+    pub(crate) section: String,
+    pub(crate) origin: String,
+    pub(crate) value: Value,
+    pub(crate) sealed_value: Option<Vec<u8>>,
+}
+
+/// Every section of every origin; of one section, what goes over the other comes later.
+pub(crate) async fn stored(db: &mut PgConnection) -> sqlx::Result<Vec<Stored>> {
+    let rows = sqlx::query_as!(
+        Stored,
         "select section, origin, value, sealed_value from settings
          order by section, case origin when 'file' then 0 else 1 end",
-    )
-    .fetch_all(&mut *db)
-    .await?;
+    );
+    rows.fetch_all(db).await
+}
+
+/// Reads all sections.
+pub(crate) async fn read(db: &mut PgConnection, vault: &Vault) -> Result<Sections, ComposeError> {
+    let rows = stored(&mut *db).await?;
     let mut sections = Sections { credentials: credentials::by_name(db).await?, ..Sections::default() };
     for row in rows {
         let mut members = object(row.value);

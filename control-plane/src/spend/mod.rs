@@ -28,6 +28,9 @@ pub(crate) enum Owner {
     Customer,
     /// Known by its name.
     Tag,
+    /// A user in a team, known by `proto::owner::member_id`.
+    Member,
+    Organization,
     /// Everybody together: the one with the id [`PROXY`].
     Proxy,
 }
@@ -41,6 +44,8 @@ impl Owner {
             Self::User => "user",
             Self::Customer => "customer",
             Self::Tag => "tag",
+            Self::Member => "member",
+            Self::Organization => "organization",
             Self::Proxy => "proxy",
         }
     }

@@ -7,6 +7,7 @@ mod error;
 pub(crate) mod http;
 pub(crate) mod publish;
 mod store;
+pub(crate) mod takeover;
 mod view;
 
 use serde_json::{Map, Value};

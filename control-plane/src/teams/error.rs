@@ -1,6 +1,8 @@
 //! What can be wrong with a request about teams.
 
+use crate::budgets::BudgetError;
 use crate::limits::LimitError;
+use crate::operator::OperatorError;
 
 /// Why a request about teams is refused.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +24,18 @@ pub(crate) enum TeamError {
     AlreadyMember(String),
     #[error("User not found in team")]
     NotMember,
+    #[error("reset_to must not be above the current spend: {wanted} > {most}")]
+    ResetAbove { wanted: f64, most: f64 },
     #[error("The user {0} has another e-mail address")]
     OtherAddress(String),
     #[error("Only admin users can query all teams/other teams. Your user_id={0}")]
     ListRefused(String),
     #[error(transparent)]
+    Operator(#[from] OperatorError),
+    #[error(transparent)]
     Limit(#[from] LimitError),
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
     #[error(
         "Team {0} may call all models, so taking single ones out of its list would change nothing: name the models that it \
          may call with /team/update first"

@@ -54,10 +54,6 @@ pub(super) const KEPT: &[Field] = &[
     optional("object_permission", Shape::Object, "MCP servers, vector stores, agents that the team may use."),
     optional("access_group_ids", Shape::Texts, "Access groups of the team."),
     optional("default_team_member_models", Shape::Texts, "Models of members who are added."),
-    optional("team_member_budget", Shape::Number, "The budget of each member, in US dollars."),
-    optional("team_member_budget_duration", Shape::Text, "How often it starts anew."),
-    optional("team_member_rpm_limit", Shape::Whole, "Requests per minute of each member."),
-    optional("team_member_tpm_limit", Shape::Whole, "Tokens per minute of each member."),
     optional("admins", Shape::Any, "Deprecated: use `members_with_roles`."),
     optional("members", Shape::Any, "Deprecated: use `members_with_roles`."),
 ];

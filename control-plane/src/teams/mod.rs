@@ -1,12 +1,14 @@
 //! Teams: what one is, how it is made and changed, and who is in it.
 //!
-//! The roster is [`roster`]'s, the wire's view [`view`]'s, how data planes learn of a team [`publish`]'s.
+//! The roster is [`roster`]'s, what is set for its members [`members`]', the wire's view [`view`]'s, how data planes learn of a team [`publish`]'s.
 
 mod callbacks;
+mod defaults;
 mod error;
 mod fields;
 pub(crate) mod http;
 mod making;
+pub(crate) mod members;
 mod models;
 mod page;
 mod patch;
@@ -14,7 +16,9 @@ mod permissions;
 pub(crate) mod publish;
 mod roster;
 mod store;
+pub(crate) mod takeover;
 mod view;
+mod within;
 
 use proto::NanoUsd;
 use serde_json::{Map, Value};
@@ -24,12 +28,16 @@ use time::OffsetDateTime;
 pub(crate) use error::TeamError;
 pub(crate) use roster::{Member, MemberRole, Standing, member_from};
 pub(crate) use view::{TeamView, views};
+pub(crate) use within::{lock_of_organizations, of_organizations, remove_of_organizations};
 
-use crate::audit::{Entry, Noun};
-use crate::budgets::{self, Budget};
+use members::DEFAULT_BUDGET;
+
+use crate::audit::{Action, Entry, Noun};
+use crate::budgets::{self, Budget, BudgetPatch};
 use crate::change::Change;
 use crate::limits::LimitError;
 use crate::spend::Owner;
+use crate::{keys, users};
 
 /// The team that LiteLLM's admin pages keep their sessions under. Never a real one.
 pub(crate) const RESERVED_ID: &str = "litellm-dashboard";
@@ -85,27 +93,29 @@ pub(crate) async fn all(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<T
     store::all(db, limit).await
 }
 
-/// Puts a new user on the rosters of teams, as a part of a change. Ids that name no team are passed over.
+/// Puts new users on the rosters of teams, as a part of a change. Ids that name no team are passed over.
 pub(crate) async fn admit(
     change: &mut Change,
-    team_ids: &[String],
-    member: &Member,
+    places: &[(String, Member)],
     now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    for before in store::locked(change.db(), team_ids).await? {
+) -> Result<(), TeamError> {
+    let team_ids: Vec<String> = places.iter().map(|(team_id, _)| team_id.clone()).collect();
+    for before in store::locked(change.db(), &team_ids).await? {
         let mut team = before.clone();
-        if !team.add(member.clone()) {
+        let new = places.iter().filter(|(team_id, _)| *team_id == before.team_id);
+        if new.filter(|(_, member)| team.add(member.clone())).count() == 0 {
             continue;
         }
         team.updated_at = now;
         store::update(change.db(), &team).await?;
+        members::settle(change, Some(&before), &team, &BudgetPatch::default(), now).await?;
         note_update(change, &before, &team);
     }
     Ok(())
 }
 
 /// Takes users off the rosters of all teams, as a part of a change.
-pub(crate) async fn dismiss(change: &mut Change, user_ids: &[String], now: OffsetDateTime) -> sqlx::Result<()> {
+pub(crate) async fn dismiss(change: &mut Change, user_ids: &[String], now: OffsetDateTime) -> Result<(), TeamError> {
     let mut team_ids = Vec::new();
     for user_id in user_ids {
         team_ids.extend(store::of_member(change.db(), user_id).await?.into_iter().map(|team| team.team_id));
@@ -115,6 +125,7 @@ pub(crate) async fn dismiss(change: &mut Change, user_ids: &[String], now: Offse
         team.members.retain(|member| member.user_id.as_ref().is_none_or(|id| !user_ids.contains(id)));
         team.updated_at = now;
         store::update(change.db(), &team).await?;
+        members::settle(change, Some(&before), &team, &BudgetPatch::default(), now).await?;
         note_update(change, &before, &team);
     }
     Ok(())
@@ -172,6 +183,34 @@ pub(crate) async fn close_to(change: &mut Change, team_id: &str, model: &str, no
         note_update(change, &before, &team);
     }
     Ok(())
+}
+
+/// Deletes locked teams with all of their keys, as a part of a change. The keys go to the archive.
+async fn remove(change: &mut Change, teams: &[Team]) -> sqlx::Result<()> {
+    let team_ids: Vec<String> = teams.iter().map(|team| team.team_id.clone()).collect();
+    if team_ids.is_empty() {
+        return Ok(());
+    }
+    keys::remove_of_teams(change, &team_ids).await?;
+    users::leave(change.db(), &team_ids).await?;
+    members::forget_teams(change, &team_ids).await?;
+    store::delete(change.db(), &team_ids).await?;
+    budgets::forget(change.db(), Owner::Team, &team_ids).await?;
+    for team in teams {
+        change.note(Entry {
+            action: Action::Deleted,
+            noun: Noun::Team,
+            id: team.team_id.clone(),
+            before: Some(view::for_audit(team)),
+            after: Some(Value::Object(Map::new())),
+        });
+    }
+    Ok(())
+}
+
+/// The members of one object with those of another put into it, as RFC 7386 says.
+pub(crate) fn merged(into: Map<String, Value>, changes: Map<String, Value>) -> Map<String, Value> {
+    patch::merged(into, changes)
 }
 
 /// Notes a changed team: all of it before, and what is different after.

@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::fields::{COLUMNS, KEPT, METADATA};
-use super::{Team, TeamError};
+use super::members::{self, DEFAULTS};
+use super::{DEFAULT_BUDGET, Team, TeamError};
+use crate::budgets::BudgetPatch;
 use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, optional, required};
 use crate::limits;
 
@@ -28,11 +30,13 @@ pub(super) struct TeamPatch {
     max_parallel_requests: Patch<i64>,
     in_metadata: Map<String, Value>,
     kept: Map<String, Value>,
+    /// What is said of all members.
+    pub(super) of_members: BudgetPatch,
 }
 
 impl Request for TeamPatch {
     const NAME: &'static str = "TeamPatch";
-    const FIELDS: &'static [&'static [Field]] = &[WHICH, COLUMNS, METADATA, KEPT];
+    const FIELDS: &'static [&'static [Field]] = &[WHICH, COLUMNS, METADATA, KEPT, DEFAULTS];
 
     fn read(form: Form) -> Result<Self, Vec<Issue>> {
         Self::of(form)
@@ -50,7 +54,7 @@ pub(super) struct TeamMerge {
 impl Request for TeamMerge {
     const NAME: &'static str = "TeamMerge";
     const FIELDS: &'static [&'static [Field]] =
-        &[&[optional("team_id", Shape::Text, "As in the path, or nothing.")], COLUMNS, METADATA, KEPT];
+        &[&[optional("team_id", Shape::Text, "As in the path, or nothing.")], COLUMNS, METADATA, KEPT, DEFAULTS];
 
     fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
         let metadata = form.take("metadata");
@@ -84,6 +88,7 @@ impl TeamPatch {
             max_parallel_requests: form.take("max_parallel_requests"),
             in_metadata: form.take_all(METADATA),
             kept: form.take_all(KEPT),
+            of_members: members::read_defaults(&mut form),
         })
     }
 }
@@ -102,8 +107,10 @@ pub(super) fn apply(mut team: Team, patch: TeamPatch, now: OffsetDateTime) -> Re
     limits::set(patch.rpm_limit, &mut team.rpm_limit, |value| limits::limit("rpm_limit", value))?;
     let parallel = |value| limits::limit("max_parallel_requests", value);
     limits::set(patch.max_parallel_requests, &mut team.max_parallel_requests, parallel)?;
+    let of_members = team.metadata.get(DEFAULT_BUDGET).cloned();
     patch.metadata.fill(&mut team.metadata);
     team.metadata.extend(patch.in_metadata.into_iter().filter(|(_, value)| !value.is_null()));
+    keep_member(&mut team.metadata, of_members);
     limits::merge(&mut team.more, patch.kept);
     team.updated_at = now;
     check_budgets(&team)?;
@@ -112,12 +119,28 @@ pub(super) fn apply(mut team: Team, patch: TeamPatch, now: OffsetDateTime) -> Re
 
 /// The team as it is after the change, its metadata merged as RFC 7386 says.
 pub(super) fn merge(mut team: Team, wanted: TeamMerge, now: OffsetDateTime) -> Result<Team, TeamError> {
-    let mut metadata = Value::Object(std::mem::take(&mut team.metadata));
-    merge_json(&mut metadata, Value::Object(wanted.metadata));
-    if let Value::Object(metadata) = metadata {
-        team.metadata = metadata;
-    }
+    let of_members = team.metadata.get(DEFAULT_BUDGET).cloned();
+    team.metadata = merged(team.metadata, wanted.metadata);
+    keep_member(&mut team.metadata, of_members);
     apply(team, wanted.patch, now)
+}
+
+/// What requests say of the budget of members in metadata is passed over: fields say it.
+fn keep_member(metadata: &mut Map<String, Value>, before: Option<Value>) {
+    match before {
+        Some(before) => _ = metadata.insert(DEFAULT_BUDGET.to_owned(), before),
+        None => _ = metadata.shift_remove(DEFAULT_BUDGET),
+    }
+}
+
+/// The members of `into` with `changes` put into it.
+pub(super) fn merged(into: Map<String, Value>, changes: Map<String, Value>) -> Map<String, Value> {
+    let mut merged = Value::Object(into);
+    merge_json(&mut merged, Value::Object(changes));
+    match merged {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
 }
 
 fn merge_json(place: &mut Value, changes: Value) {

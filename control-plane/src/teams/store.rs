@@ -55,6 +55,12 @@ pub(super) async fn of_member(db: &mut PgConnection, user_id: &str) -> sqlx::Res
     Ok(rows.fetch_all(db).await?.into_iter().map(Team::from).collect())
 }
 
+/// The teams of these organizations.
+pub(super) async fn of_organizations(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<Team>> {
+    let rows = select_teams!("where organization_id = any($1) order by alias, team_id", ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(Team::from).collect())
+}
+
 /// All teams.
 pub(super) async fn all(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Team>> {
     let rows = select_teams!("order by alias, team_id limit $1", limit).fetch_all(db).await?;

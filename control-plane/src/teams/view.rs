@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 
-use super::{Member, Team};
+use super::{DEFAULT_BUDGET, Member, Team, members};
+use crate::budgets::BudgetView;
 use crate::http::moment::Moment;
 use crate::spend::{self, Owner, Total};
 
@@ -24,7 +25,7 @@ pub(crate) struct TeamView {
     members: Value,
     pub(crate) members_with_roles: Vec<Member>,
     #[schema(value_type = Object)]
-    metadata: Map<String, Value>,
+    pub(super) metadata: Map<String, Value>,
     models: Vec<String>,
     max_budget: Option<f64>,
     soft_budget: Option<f64>,
@@ -63,26 +64,14 @@ pub(crate) struct TeamView {
     object_permission_id: Option<String>,
     #[schema(value_type = Option<Object>)]
     object_permission: Value,
-    #[schema(value_type = Option<Object>)]
-    team_member_budget_table: Value,
+    /// The budget of members without one of their own.
+    pub(super) team_member_budget_table: Option<BudgetView>,
     created_at: Moment,
     updated_at: Moment,
     /// What else was said of it.
     #[serde(flatten)]
     #[schema(value_type = Object)]
     rest: Map<String, Value>,
-}
-
-/// A member's account in a team.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct Membership {
-    pub(super) user_id: String,
-    team_id: String,
-    /// US dollars. Spend is not counted by member yet: always 0.
-    spend: f64,
-    budget_id: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    litellm_budget_table: Value,
 }
 
 impl TeamView {
@@ -127,24 +116,11 @@ impl TeamView {
             allow_team_guardrail_config: false,
             object_permission_id: None,
             object_permission: kept("object_permission", Value::Null),
-            team_member_budget_table: Value::Null,
+            team_member_budget_table: None,
             created_at: Moment(team.created_at),
             updated_at: Moment(team.updated_at),
             rest: more,
         }
-    }
-
-    /// The accounts of the members who are known by id.
-    pub(super) fn memberships(&self) -> Vec<Membership> {
-        let known = self.members_with_roles.iter().filter_map(|member| member.user_id.clone());
-        let account = |user_id| Membership {
-            user_id,
-            team_id: self.team_id.clone(),
-            spend: 0.0,
-            budget_id: None,
-            litellm_budget_table: Value::Null,
-        };
-        known.map(account).collect()
     }
 }
 
@@ -156,13 +132,28 @@ pub(crate) async fn views(db: &mut PgConnection, teams: Vec<Team>) -> sqlx::Resu
         let total = totals.get(&team.team_id).copied().unwrap_or_default();
         TeamView::of(team, total)
     };
-    Ok(teams.into_iter().map(view).collect())
+    let mut views: Vec<TeamView> = teams.into_iter().map(view).collect();
+    add_budgets(db, &mut views).await?;
+    Ok(views)
 }
 
 /// One team, with what was spent of it.
 pub(super) async fn view(db: &mut PgConnection, team: Team) -> sqlx::Result<TeamView> {
     let total = spend::total(db, Owner::Team, &team.team_id).await?;
-    Ok(TeamView::of(team, total))
+    let mut view = TeamView::of(team, total);
+    add_budgets(db, std::slice::from_mut(&mut view)).await?;
+    Ok(view)
+}
+
+/// Adds the budgets of members.
+async fn add_budgets(db: &mut PgConnection, views: &mut [TeamView]) -> sqlx::Result<()> {
+    let budgets = members::default_budgets(db, views.iter().map(|view| &view.metadata)).await?;
+    for view in views {
+        let id = view.metadata.get(DEFAULT_BUDGET).and_then(Value::as_str);
+        let budget = id.and_then(|id| budgets.get(id)).cloned();
+        view.team_member_budget_table = budget.map(|row| BudgetView::of(row, None));
+    }
+    Ok(())
 }
 
 /// A team as audit rows keep it.

@@ -3,6 +3,7 @@
 use super::User;
 use crate::keys::KeyError;
 use crate::limits::LimitError;
+use crate::operator::OperatorError;
 
 /// Why a request about users is refused.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,8 @@ pub(crate) enum UserError {
     NotAllowed(String),
     #[error(transparent)]
     Limit(#[from] LimitError),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("storing users")]

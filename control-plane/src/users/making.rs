@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{User, UserError};
+use super::{Defaults, User, UserError};
 use crate::access::Role;
 use crate::http::fields::{Field, Form, Issue, Patch, Request, Shape, optional};
 use crate::keys::NewKey;
@@ -118,16 +118,22 @@ impl Request for NewUser {
     }
 }
 
-/// Makes the user that was asked for.
-pub(super) fn make(new: NewUser, now: OffsetDateTime) -> Result<User, UserError> {
-    Ok(User {
+/// Makes the user that was asked for, in the teams that were said or are everybody's.
+pub(super) fn make(new: NewUser, defaults: &Defaults, now: OffsetDateTime) -> Result<User, UserError> {
+    let is_left_alone = new.role.as_deref() == Some(Role::ProxyAdmin.name());
+    let everybodys = || defaults.teams().iter().map(|team| team.team_id.clone()).collect();
+    let mut user = User {
         user_id: new.user_id.unwrap_or_else(|| Uuid::new_v4().to_string()),
         email: new.email,
         alias: new.alias,
-        role: new.role.unwrap_or_else(|| Role::InternalUser.name().to_owned()),
+        role: new.role.unwrap_or_else(|| defaults.role().name().to_owned()),
         team_id: new.team_id,
         organization_id: new.organization_id,
-        teams: new.teams.unwrap_or_default(),
+        teams: match new.teams {
+            Some(teams) => teams,
+            None if is_left_alone => Vec::new(),
+            None => everybodys(),
+        },
         models: new.models,
         metadata: new.metadata,
         max_budget: limits::usd("max_budget", new.max_budget)?,
@@ -138,7 +144,11 @@ pub(super) fn make(new: NewUser, now: OffsetDateTime) -> Result<User, UserError>
         more: new.kept.into_iter().filter(|(_, value)| !value.is_null()).collect(),
         created_at: now,
         updated_at: now,
-    })
+    };
+    if !is_left_alone {
+        defaults.fill(&mut user);
+    }
+    Ok(user)
 }
 
 /// A list of ids, or of objects that hold one.

@@ -2,6 +2,7 @@
 //!
 //! Roles are rows here and rights in [`crate::access`]. How data planes learn of a user is [`publish`]'s business.
 
+mod defaults;
 mod error;
 pub(crate) mod http;
 mod making;
@@ -9,6 +10,7 @@ mod page;
 mod patch;
 pub(crate) mod publish;
 mod store;
+pub(crate) mod takeover;
 mod view;
 
 use proto::NanoUsd;
@@ -19,6 +21,8 @@ use uuid::Uuid;
 
 pub(crate) use error::UserError;
 pub(crate) use view::UserView;
+
+use defaults::Defaults;
 
 use crate::audit::{Action, Entry, Noun};
 use crate::budgets::{self, Budget};
@@ -58,6 +62,35 @@ pub(crate) async fn role(db: &mut PgConnection, user_id: &str) -> sqlx::Result<O
 /// The user with this id.
 pub(crate) async fn find(db: &mut PgConnection, user_id: &str) -> sqlx::Result<Option<User>> {
     store::by_id(db, user_id).await
+}
+
+/// The user with this id, or else with this address.
+pub(crate) async fn named(
+    db: &mut PgConnection,
+    user_id: Option<&str>,
+    email: Option<&str>,
+) -> sqlx::Result<Option<User>> {
+    match (user_id, email) {
+        (Some(user_id), _) => store::by_id(db, user_id).await,
+        (None, Some(email)) => match store::ids_of_emails(db, &[email.to_owned()]).await?.first() {
+            Some(user_id) => store::by_id(db, user_id).await,
+            None => Ok(None),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// Adds a user of whom only this is known, as a part of a change. Gives the id.
+pub(crate) async fn add_named(
+    change: &mut Change,
+    user_id: Option<String>,
+    email: Option<String>,
+    role: &str,
+    now: OffsetDateTime,
+) -> Result<String, UserError> {
+    let user = User { email, role: role.to_owned(), ..User::bare(user_id, now) };
+    add(change, &user).await?;
+    Ok(user.user_id)
 }
 
 /// What the API shows of these users.
@@ -100,6 +133,7 @@ pub(crate) async fn join(
     let addresses: Vec<String> = addresses.filter_map(|member| member.user_email.clone()).collect();
     ids.extend(store::ids_of_emails(change.db(), &addresses).await?);
     let mut known = store::all_locked(change.db(), &ids).await?;
+    let mut defaults = None;
     let mut joined = Vec::with_capacity(members.len());
     for member in members {
         let is_member = |user: &User| match (&member.user_id, &member.user_email) {
@@ -120,7 +154,13 @@ pub(crate) async fn join(
                 user
             }
             None => {
-                let user = User::of_member(&member, team_id, now);
+                let defaults = match &mut defaults {
+                    Some(known) => known,
+                    none => none.insert(Defaults::read(change).await?),
+                };
+                let mut user = User::of_member(&member, team_id, now);
+                defaults.role_of_member().name().clone_into(&mut user.role);
+                defaults.fill(&mut user);
                 add(change, &user).await?;
                 known.push(user.clone());
                 user

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::making::{COLUMNS, KEPT};
-use super::{User, UserError};
+use super::{Defaults, User, UserError};
 use crate::http::fields::{Field, Form, Issue, Patch, Request};
 use crate::limits;
 
@@ -98,6 +98,11 @@ impl UserPatch {
         })
     }
 
+    /// Whether it says what the user may spend, or that there is no end to it.
+    pub(super) fn says_budget(&self) -> bool {
+        self.max_budget.is_said()
+    }
+
     /// Refuses what users may not change of themselves.
     pub(super) fn check_own(&self) -> Result<(), UserError> {
         match self.reserved.first() {
@@ -107,8 +112,14 @@ impl UserPatch {
     }
 }
 
-/// The user as they are after the change.
-pub(super) fn apply(mut user: User, patch: UserPatch, now: OffsetDateTime) -> Result<User, UserError> {
+/// The user as they are after the change. Who is made an internal user, and has no budget, gets that of internal users.
+pub(super) fn apply(
+    mut user: User,
+    patch: UserPatch,
+    defaults: &Defaults,
+    now: OffsetDateTime,
+) -> Result<User, UserError> {
+    let gets_budget = patch.role.is_some() && !patch.max_budget.is_said();
     if patch.user_id.is_some() && patch.email.is_some() {
         user.email = patch.email;
     }
@@ -124,6 +135,9 @@ pub(super) fn apply(mut user: User, patch: UserPatch, now: OffsetDateTime) -> Re
     limits::set(patch.max_parallel_requests, &mut user.max_parallel_requests, parallel)?;
     limits::merge(&mut user.more, patch.kept);
     user.updated_at = now;
+    if gets_budget {
+        defaults.fill_internal(&mut user);
+    }
     Ok(user)
 }
 

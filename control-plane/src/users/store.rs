@@ -44,6 +44,26 @@ pub(super) async fn ids_of_emails(db: &mut PgConnection, emails: &[String]) -> s
     sqlx::query_scalar!("select user_id from users where lower(email) = any($1)", &lower).fetch_all(db).await
 }
 
+/// Who has these addresses, which are in lower case.
+pub(super) async fn owners_of_emails(db: &mut PgConnection, lower: &[String]) -> sqlx::Result<Vec<(String, String)>> {
+    let rows =
+        sqlx::query!(r#"select lower(email) as "email!", user_id from users where lower(email) = any($1)"#, lower);
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (row.email, row.user_id)).collect())
+}
+
+/// The ids among these that are users'.
+pub(super) async fn known(db: &mut PgConnection, ids: &[String]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("select user_id from users where user_id = any($1)", ids).fetch_all(db).await
+}
+
+/// Puts a team on the lists of users; that somebody else put it there is no change of theirs.
+pub(super) async fn add_to_lists(db: &mut PgConnection, ids: &[String], team_id: &str) -> sqlx::Result<()> {
+    sqlx::query!("update users set teams = array_append(teams, $2) where user_id = any($1)", ids, team_id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Shares the user's row until the transaction ends.
 pub(super) async fn hold(db: &mut PgConnection, user_id: &str) -> sqlx::Result<()> {
     sqlx::query!("select user_id from users where user_id = $1 for share", user_id).fetch_optional(db).await?;

@@ -51,8 +51,11 @@ pub(crate) enum AuthorizeError {
 pub(crate) enum Owner {
     Key,
     Team,
+    /// A user in a team.
+    Member,
     User,
     Customer,
+    Organization,
 }
 
 impl Owner {
@@ -60,8 +63,10 @@ impl Owner {
         match self {
             Self::Key => "key",
             Self::Team => "team",
+            Self::Member => "team member",
             Self::User => "user",
             Self::Customer => "customer",
+            Self::Organization => "organization",
         }
     }
 
@@ -73,9 +78,10 @@ impl Owner {
     pub(crate) fn error_type(self) -> &'static str {
         match self {
             Self::Key => "key_model_access_denied",
-            Self::Team => "team_model_access_denied",
+            Self::Team | Self::Member => "team_model_access_denied",
             Self::User => "user_model_access_denied",
             Self::Customer => "customer_model_access_denied",
+            Self::Organization => "org_model_access_denied",
         }
     }
 }
@@ -83,7 +89,7 @@ impl Owner {
 /// Resolves the model the call names and lets the caller use it, or says what they may not.
 pub(crate) fn authorize(snapshot: &Snapshot, caller: Caller, call: &Call) -> Result<Grant, AuthorizeError> {
     let name = resolve(&snapshot.settings, &caller, &call.asked);
-    let mut scopes = check_access(&snapshot.models, &caller, &name)?;
+    let mut scopes = check_access(snapshot, &caller, &name)?;
     scopes.extend(check_customer(snapshot, call, &name)?);
     let mut candidates = candidates(&snapshot.models, &caller, name.group);
     // Who was let in by an access group sees the deployments of that group alone.
@@ -114,7 +120,7 @@ pub(crate) fn check_route(caller: &Caller, path: &str) -> Result<(), AuthorizeEr
 /// The caller may see this model: what `/v1/models` lists by.
 pub(crate) fn may_use(snapshot: &Snapshot, caller: &Caller, model: &str) -> bool {
     let name = resolve(&snapshot.settings, caller, model);
-    check_access(&snapshot.models, caller, &name).is_ok()
+    check_access(snapshot, caller, &name).is_ok()
 }
 
 /// A name on its way through the alias tables. Every step of it stands in one of them, so nothing is copied.
@@ -122,6 +128,8 @@ struct Name<'a> {
     group: &'a str,
     /// Every name that may stand in a list of allowed models.
     candidates: SmallVec<[&'a str; 4]>,
+    /// Those of them that no alias of a key or a team made up: whoever may write one chooses its name.
+    targets: SmallVec<[&'a str; 3]>,
     /// A team alias was used: the team's admin has said yes.
     by_team_alias: bool,
 }
@@ -148,12 +156,14 @@ fn resolve<'a>(settings: &'a Settings, caller: &'a Caller, asked: &'a str) -> Na
     }
     let group = settings.group_aliases.get(name).map_or(name, |alias| &alias.model);
     let mut candidates = SmallVec::from_slice(&[name, group]);
+    let mut targets = SmallVec::from_slice(&[name, group]);
     if !by_key_alias {
         candidates.extend([before_map, asked]);
+        targets.push(before_map);
     }
     candidates.dedup();
     // What the team's admin said yes to is the alias's target, not wherever a key alias leads from there.
-    Name { group, candidates, by_team_alias: by_team_alias && !by_key_alias }
+    Name { group, candidates, targets, by_team_alias: by_team_alias && !by_key_alias }
 }
 
 /// The access groups by which somebody was let in, where nothing else did.
@@ -165,10 +175,10 @@ impl Scope {
     }
 }
 
-fn check_access(models: &Models, caller: &Caller, name: &Name<'_>) -> Result<Vec<Scope>, AuthorizeError> {
+fn check_access(snapshot: &Snapshot, caller: &Caller, name: &Name<'_>) -> Result<Vec<Scope>, AuthorizeError> {
     let Identity::Key { key, .. } = &caller.identity else { return Ok(Vec::new()) };
     let mut scopes = Vec::new();
-    let mut allows = |allowed: Names<'_>| match access(models, allowed, &name.candidates) {
+    let mut allows_any = |allowed: Names<'_>, names: &[&str]| match access(&snapshot.models, allowed, names) {
         Access::Denied => false,
         Access::Free => true,
         Access::ByGroups(groups) => {
@@ -176,6 +186,7 @@ fn check_access(models: &Models, caller: &Caller, name: &Name<'_>) -> Result<Vec
             true
         }
     };
+    let mut allows = |allowed: Names<'_>| allows_any(allowed, &name.candidates);
     let team = caller.team.as_ref().map(|(_, team)| team);
     let refuse = |owner: Owner, allowed: Names<'_>| {
         let model = name.candidates.last().copied().unwrap_or_default().to_owned();
@@ -191,6 +202,12 @@ fn check_access(models: &Models, caller: &Caller, name: &Name<'_>) -> Result<Vec
     if team.is_some() && !name.by_team_alias && !allows(team_models) {
         return refuse(Owner::Team, team_models);
     }
+    let (member, organization) = others(snapshot, caller);
+    if let Some(models) = member.filter(|_| !name.by_team_alias)
+        && !allows(models)
+    {
+        return refuse(Owner::Member, models);
+    }
     if let Some(user) = &caller.user {
         if user.role.as_ref() == "proxy_admin_viewer" {
             return Err(AuthorizeError::Role { role: user.role.to_string() });
@@ -203,7 +220,30 @@ fn check_access(models: &Models, caller: &Caller, name: &Name<'_>) -> Result<Vec
             return refuse(Owner::User, Names::Boxed(&user.models));
         }
     }
+    // Where a team's own alias leads is the team's to say, within what the organization lets its teams call.
+    if let Some(models) = organization
+        && !allows_any(models, &name.targets)
+    {
+        return refuse(Owner::Organization, models);
+    }
     Ok(scopes)
+}
+
+/// The lists of models of the user as a member of the key's team, and of the organization of the key, else of the team.
+fn others<'a>(snapshot: &'a Snapshot, caller: &'a Caller) -> (Option<Names<'a>>, Option<Names<'a>>) {
+    let Identity::Key { key, .. } = &caller.identity else { return (None, None) };
+    if snapshot.owners.is_empty() {
+        return (None, None); // nearly every call of nearly every gateway
+    }
+    let models = |kind, id: &str| snapshot.owner(kind, id).map(|owner| Names::Boxed(&owner.models));
+    let team = caller.team.as_ref();
+    let member = key
+        .user_id()
+        .zip(team)
+        .and_then(|(user_id, (team_id, _))| models(OwnerKind::Member, &proto::owner::member_id(user_id, team_id)));
+    let of_team = team.and_then(|(_, team)| team.organization_id.as_deref());
+    let organization = key.organization_id().or(of_team).and_then(|id| models(OwnerKind::Organization, id));
+    (member, organization)
 }
 
 /// Lets the customer use the model, if there is more to say of them than that they exist.

@@ -61,10 +61,11 @@ fn ask(gate: &Gate, headers: &HeaderMap, path: &str, peer: &Rc<str>) -> Result<R
     })
 }
 
-/// Whether the operator opened this route to those without a key.
+/// Whether the operator opened this route to those without a key, and did not close it to all but admins.
 pub(crate) fn is_public(snapshot: &Snapshot, path: &str) -> bool {
-    let public = snapshot.settings.gate.as_ref().map(|gate| &gate.public_routes);
-    public.is_some_and(|routes| any_covers(routes.iter().map(AsRef::as_ref), path, Reach::Itself))
+    let covers = |routes: &[Box<str>]| any_covers(routes.iter().map(AsRef::as_ref), path, Reach::Itself);
+    let gate = snapshot.settings.gate.as_ref();
+    gate.is_some_and(|gate| covers(&gate.public_routes) && !covers(&gate.admin_only_routes))
 }
 
 /// Refuses whoever is no proxy admin a route for those.

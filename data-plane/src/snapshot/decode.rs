@@ -23,6 +23,7 @@ pub(crate) const FEATURES: &[&str] = &[
     proto::channel::OWNERS,
     proto::channel::REPLACED,
     proto::channel::GATE,
+    proto::channel::OWNER_MODELS,
 ];
 
 /// Tokens reserved for an answer where the client sets no limit, and at most (reliability.md 3d).

@@ -81,3 +81,9 @@ pub enum Durability {
 pub fn start(options: &Options) -> Result<Server, StartError> {
     server::launch(options, None)
 }
+
+/// The URL of the server that another process runs on the cluster in `data_dir`, where there is one. It is that process's: it
+/// may stop at any time.
+pub fn url_of_running(data_dir: &std::path::Path) -> Option<String> {
+    socket::url_of_running(data_dir)
+}

@@ -43,11 +43,9 @@ impl SocketDir {
         Ok(dir)
     }
 
-    /// Where `database` is to be found. Every part is spelt out, so that no `PG…` variable changes its meaning.
+    /// Where `database` is to be found.
     pub(crate) fn url(&self, database: &str) -> String {
-        let host = percent_encode(&self.path.to_string_lossy());
-        let database = percent_encode(database);
-        format!("postgres://{ROLE}@localhost:{PORT}/{database}?host={host}&sslmode=disable")
+        url(&self.path, database)
     }
 
     /// Removes the sockets of a killed server, which would keep the next one from starting where process ids repeat.
@@ -70,6 +68,24 @@ impl Drop for SocketDir {
 
 fn fits(dir: &Path) -> bool {
     dir.to_str().is_some_and(|dir| dir.len() + format!("/.s.PGSQL.{PORT}").len() <= LONGEST_SOCKET)
+}
+
+/// Where our database is to be found on the server that somebody runs on the cluster in `data_dir`; nothing where there is no
+/// socket of one.
+pub(crate) fn url_of_running(data_dir: &Path) -> Option<String> {
+    let line = |path: PathBuf| fs::read_to_string(path).ok().map(|text| PathBuf::from(text.trim_end_matches('\n')));
+    let data_dir = data_dir.canonicalize().ok()?;
+    let root = line(data_dir.join("lies-in")).unwrap_or(data_dir);
+    let inside = root.join("run");
+    let dir = if fits(&inside) { inside } else { line(root.join("socket-lies-in"))? };
+    dir.join(format!(".s.PGSQL.{PORT}")).exists().then(|| url(&dir, ROLE))
+}
+
+/// Every part is spelt out, so that no `PG…` variable changes its meaning.
+fn url(dir: &Path, database: &str) -> String {
+    let host = percent_encode(&dir.to_string_lossy());
+    let database = percent_encode(database);
+    format!("postgres://{ROLE}@localhost:{PORT}/{database}?host={host}&sslmode=disable")
 }
 
 /// A short directory in the system's place for such things, remembered in the cluster's place.

@@ -31,7 +31,22 @@ impl DataDir {
 
     /// Where the private Postgres lies, or the note that says where.
     pub(crate) fn postgres(&self) -> PathBuf {
-        self.path.join("postgres")
+        Self::postgres_in(&self.path)
+    }
+
+    /// The same for a directory that another `turnpike` has open.
+    pub(crate) fn postgres_in(path: &Path) -> PathBuf {
+        path.join("postgres")
+    }
+
+    /// The vault key in a directory that another `turnpike` may have open; nothing where it was not made yet.
+    pub(crate) fn known_vault_key(path: &Path) -> anyhow::Result<Option<String>> {
+        let path = path.join("vault-key");
+        match fs::read_to_string(&path) {
+            Ok(key) => Ok(Some(key.trim().to_owned()).filter(|key| !key.is_empty())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("the vault key {}", path.display())),
+        }
     }
 
     /// The data plane's state.

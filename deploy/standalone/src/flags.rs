@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use control_plane::flags::{Fate, Foreign, ForeignValue, foreign};
+use control_plane::takeover::flags::Import;
 use data_plane::settings::Shared;
 
 /// An LLM gateway: one OpenAI-compatible address for every model, with virtual keys and spend. A drop-in for the LiteLLM Proxy.
@@ -59,6 +60,22 @@ pub(crate) enum Command {
     Check {
         /// The configuration to read.
         config: PathBuf,
+    },
+    /// Copies keys, teams, users, customers, budgets, models, tags and what was spent from the database of a LiteLLM proxy.
+    ///
+    /// A second import takes what changed there since. What was changed here since is left and named. While `turnpike` runs,
+    /// it serves what is imported within a second.
+    Import {
+        #[command(flatten)]
+        import: Import,
+
+        /// Where Postgres and the key that seals credentials lie.
+        #[arg(long, env = "TURNPIKE_DATA_DIR", default_value = ".turnpike", value_name = "DIR")]
+        data_dir: PathBuf,
+
+        /// A Postgres to import into instead of the private one.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+        database_url: Option<String>,
     },
 }
 

@@ -5,6 +5,7 @@
 
 mod data_dir;
 mod flags;
+mod import;
 mod run;
 
 use std::process::ExitCode;
@@ -21,17 +22,17 @@ fn main() -> ExitCode {
         Ok(read) => read,
         Err(error) => error.exit(),
     };
-    match &flags.command {
-        Some(Command::Check { config }) => control_plane::check(config),
-        None => {
-            data_plane::telemetry::init();
-            match run::run(flags, &foreign) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    tracing::error!("{error:#}");
-                    ExitCode::FAILURE
-                }
-            }
+    data_plane::telemetry::init();
+    let done = match &flags.command {
+        Some(Command::Check { config }) => return control_plane::check(config),
+        Some(Command::Import { import, data_dir, database_url }) => import::run(import, data_dir, database_url.clone()),
+        None => run::run(flags, &foreign),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
         }
     }
 }

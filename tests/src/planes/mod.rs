@@ -108,6 +108,11 @@ impl Planes {
         &self.master_key
     }
 
+    /// The file with the key that seals credentials.
+    pub fn vault_key_file(&self) -> PathBuf {
+        vault_key_file(&self.story)
+    }
+
     /// Where the control plane listens for data planes.
     pub fn grpc_port(&self) -> u16 {
         self.grpc_port
@@ -213,6 +218,7 @@ fn control_plane(
     master_key: &str,
 ) -> anyhow::Result<Plane> {
     let port = ports::free()?;
+    std::fs::write(vault_key_file(story), secret("vault-"))?;
     let recipe = Recipe::of(binary("turnpike-control-plane")?)
         .flag("--config", config.display())
         .flag("--database-url", database_url)
@@ -221,8 +227,12 @@ fn control_plane(
         .flag("--grpc-port", grpc_port)
         .flag("--tls-dir", tls.display())
         .env("LITELLM_MASTER_KEY", master_key)
-        .env("TURNPIKE_VAULT_KEY", secret("vault-"));
+        .env("TURNPIKE_VAULT_KEY_FILE", vault_key_file(story).display().to_string());
     Ok(Plane::new("control-plane", recipe, port, story.logs()))
+}
+
+fn vault_key_file(story: &Story) -> PathBuf {
+    story.path().join("vault-key")
 }
 
 fn data_plane(story: &Story, number: usize, join_token: &Path, grpc_port: u16) -> anyhow::Result<Plane> {

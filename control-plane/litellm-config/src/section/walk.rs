@@ -233,7 +233,14 @@ fn nested(section: &str, at: &At<'_>, reader: &mut Reader<'_>) {
 fn members(table: &'static Table, at: &At<'_>, reader: &mut Reader<'_>) {
     for entry in at.entries() {
         let member = at.key(entry);
-        if table.key(&entry.name).is_some() {
+        if let Some(key) = table.key(&entry.name) {
+            match key.support {
+                // What somebody reads must be readable.
+                Support::Honoured => _ = check(key, &member, reader),
+                Support::Ignored(_) => say(key.support, &member, reader),
+                // Said of the section as a whole.
+                Support::NotYet(_) | Support::NotEnforced(_) | Support::OpenDoor(_) | Support::Refused(_) => {}
+            }
             nested(table.section, &member, reader);
         } else if table.unknown == Unknown::Mistake {
             unknown(table, &member, reader);

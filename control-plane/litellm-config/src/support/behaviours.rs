@@ -206,6 +206,14 @@ pub static BEHAVIOURS: &[Behaviour] = &[
     // Keys.
     works("Stored keys", "SHA-256 in hex of `sk-…`; imported keys keep working"),
     differs(
+        "Moving in: `turnpike import --from postgresql://…`",
+        "a database is moved by whoever runs it",
+        "copies keys, teams, users, customers, budgets, models, credentials, tags and what was spent out of a LiteLLM database, \
+         as often as one likes: what changed there is taken again, what changed here is left, and everything that is left is \
+         named with its reason. A key that shares a budget gets its limits as its own; logging settings with secrets, passwords, organizations, \
+         budgets of members and single calls stay behind",
+    ),
+    differs(
         "A short master key such as `sk-1234`",
         "refuses to start",
         "starts with a loud warning, because every tutorial uses it; no master key at all takes the flag `--insecure-no-auth`",
@@ -226,10 +234,35 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "limits per minute, calls under way and budgets go on: the new value takes over what was counted for the old one",
     ),
     differs("Licence", "paid features ask for one", "every feature is included; licence keys are accepted and ignored"),
-    later(
+    differs(
         "A value above `upperbound_key_generate_params`",
         "refused with 400",
-        "will be clamped to the bound; `on_upperbound: reject` will answer 400",
+        "a new key gets the bound and shows it; with `litellm_settings.on_upperbound: reject` 400. A change is refused with 400, \
+         also one that takes a bounded value away with `null`",
+    ),
+    differs(
+        "Bounds and aliases of the key that `/user/new` makes",
+        "are not looked at",
+        "are those of every key, so that bounds have no way around them",
+    ),
+    differs(
+        "A rule for new keys, users or teams that cannot be read",
+        "passed over, or an error somewhere",
+        "500 that names the place, and nothing is made that it would decide; `check` finds most before the start",
+    ),
+    differs(
+        "A key that somebody who is no proxy admin makes or changes",
+        "has no more `max_budget` than the key that asks; most other fields are free",
+        "has no more of anything: limits, windows, models, the end, tags, guardrails, enforced parameters and limits of models \
+         of the key that asks are handed on, and its holder can tighten them; `access_group_ids`, `allowed_passthrough_routes` and \
+         `disable_global_guardrails` are proxy admins' to set. So a team's admin or member who may make keys hands out no more \
+         than they have",
+    ),
+    later(
+        "Rotation of keys by schedule (`auto_rotate`, `rotation_interval`)",
+        "a worker gives the key another value, which a secret manager or an e-mail brings to its owner",
+        "both fields are kept and shown, and keys stay as they are: there is no way yet to bring the new value to its owner, and a \
+         key that nobody knows locks them out. `/key/regenerate` with `grace_period` does it by hand",
     ),
     // Calls.
     differs(
@@ -332,7 +365,28 @@ pub static BEHAVIOURS: &[Behaviour] = &[
          `TURNPIKE_ON_REDIS_DOWN`: `local_share` (each data plane admits its part), `allow`, or `deny` (503). What was used \
          meanwhile is told to it when it is back, and one that came up empty is not believed for 65 s",
     ),
-    later("Limits and budgets of team members and organizations", "", "will be kept as those of keys are"),
+    differs(
+        "Budgets of team members",
+        "two checks with two texts; the first leaves a budget of 0 to the second",
+        "one check, with the text of the first; a member's own budget of 0 allows nothing, the team's for all of 0 is no limit",
+    ),
+    differs(
+        "Models of organizations",
+        "checked when teams and keys are made and changed, and never per call",
+        "checked per call too: 403 `org_model_access_denied`; where an alias of a team or key leads counts, not its name",
+    ),
+    differs(
+        "Teams and keys of organizations",
+        "a team that moves leaves its keys with the organization that it had",
+        "its keys move with it; a key in a team belongs to the team's organization, and another `organization_id` is a 400",
+    ),
+    differs(
+        "What an organization's admin may say of its teams",
+        "everything within the organization's limits",
+        "everything within them but what reaches beyond it: `logging`, `secret_manager_settings`, pass-through routes, \
+         `disable_global_guardrails`, `object_permission`, `router_settings`, `policies`, `access_group_ids`; users are made \
+         and changed by proxy admins",
+    ),
     differs(
         "`enforced_params`",
         "500, and one key's list leaks to others; names with more than two parts are ignored",
@@ -360,7 +414,7 @@ pub static BEHAVIOURS: &[Behaviour] = &[
         "headers, then `user`, `litellm_metadata.user`, `metadata.user_id`, `safety_identifier`",
     ),
     differs(
-        "A budget that several customers or tags are linked to",
+        "A budget that several customers, tags or keys are linked to",
         "its window is the budget's own; a change reaches owners as their caches end",
         "each owner has a window and an account of their own under it; all follow at the revision of the change",
     ),

@@ -40,7 +40,7 @@ const KEYS: &[Key] = &[
     works("admin_only_routes", Shape::Texts).note("paths, prefixes with `*`, and groups of routes"),
     works("allowed_ips", Shape::Texts).note("addresses and networks (`10.0.0.0/8`), IPv4 also in the form of IPv6"),
     works("use_x_forwarded_for", Shape::Flag).note("believes as many proxies as `x_forwarded_for_hops` says; LiteLLM believes the whole header, which anybody may send"),
-    works("x_forwarded_for_hops", Shape::Whole).note("ours: how many proxies stand in front; the address that the farthest of them saw counts, which is the so-manieth from the right. 0 by default: no header is believed"),
+    works("x_forwarded_for_hops", Shape::Whole).note("ours: how many proxies stand in front; the address that the farthest of them saw counts, which is the n-th from the right, n being that number. 0 by default: no header is believed"),
     later("mcp_trusted_proxy_ranges", Shape::Texts, "MCP servers"),
     later("mcp_allowed_clients", Shape::Any, "MCP servers"),
     later("trusted_proxy_ranges", Shape::Texts, "addresses behind a proxy; the peer's address counts"),
@@ -55,7 +55,7 @@ const KEYS: &[Key] = &[
     works("user_header_mappings", Shape::Maps).note("those with `litellm_user_role: customer`"),
     ignored("user_api_key_cache_ttl", Shape::Seconds, OWN_CACHE),
     ignored("user_api_key_cache_max_size", Shape::Whole, OWN_CACHE),
-    unenforced("disable_custom_api_keys", Shape::Flag, "keys may be made with a chosen value"),
+    works("disable_custom_api_keys", Shape::Flag).note("`new_key` of `/key/regenerate` too"),
     ignored("disable_master_key_return", Shape::Flag, "the master key is never returned"),
     ignored("disable_adding_master_key_hash_to_db", Shape::Flag, "the master key is not in the database"),
     ignored("dangerously_permit_weak_or_unset_master_key", Shape::Flag, "weak keys start with a warning; to run without one takes the flag `--insecure-no-auth`"),
@@ -82,7 +82,7 @@ const KEYS: &[Key] = &[
     // Teams and users.
     later("disable_auto_add_proxy_admin_to_teams", Shape::Flag, "members of teams"),
     later("team_admin_editable_team_fields", Shape::Texts, "team admins"),
-    unenforced("default_team_disabled", Shape::Flag, "keys outside a team may be made"),
+    works("default_team_disabled", Shape::Flag).note("400 for everybody but proxy admins (LiteLLM: only the dashboard hides it)"),
     // Jobs and the database.
     ignored("database_connection_pool_limit", Shape::Whole, "the pool is a setting of the control plane"),
     ignored("database_connection_timeout", Shape::Seconds, "the pool is a setting of the control plane"),

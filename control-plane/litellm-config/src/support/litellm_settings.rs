@@ -11,7 +11,6 @@ const THRESHOLD: &str = "Google text moderation";
 const DROPS: &str = "choosing parameters per provider; what a client sends passes through untouched";
 const VENDOR: &str = "a provider that is not built yet";
 const LOG_LEVEL: &str = "the log level and form are settings of the process";
-const NEW_KEYS: &str = "key creation uses the values sent";
 const AUDIT: &str = "every change is audited, in the transaction that makes it";
 
 const KEYS: &[Key] = &[
@@ -60,9 +59,10 @@ const KEYS: &[Key] = &[
     // Spend, budgets, limits.
     works("max_budget", Shape::Amount),
     works("budget_duration", Shape::Text),
-    open_door("max_internal_user_budget", Shape::Amount, "spend above it goes through"),
-    open_door("default_max_internal_user_budget", Shape::Amount, "spend above it goes through"),
-    later("internal_user_budget_duration", Shape::Text, "default budgets of users"),
+    works("max_internal_user_budget", Shape::Amount).note("also of users whom a team or `/user/update` makes known"),
+    works("default_max_internal_user_budget", Shape::Amount)
+        .note("an older name; `max_internal_user_budget` goes first"),
+    works("internal_user_budget_duration", Shape::Text),
     open_door("max_user_budget", Shape::Amount, "spend above it goes through"),
     open_door("max_end_user_budget", Shape::Amount, "spend above it goes through"),
     open_door("max_end_user_budget_id", Shape::Text, "spend above it goes through"),
@@ -81,15 +81,17 @@ const KEYS: &[Key] = &[
         "calls without a known price go through; set `general_settings.on_unknown_price: deny`",
     ),
     // Keys, teams, users.
-    later("default_key_generate_params", Shape::Map, NEW_KEYS),
-    unenforced("upperbound_key_generate_params", Shape::Map, "keys are made with the values asked for"),
-    later("on_upperbound", Shape::Text, "bounds on new keys").note("ours: `reject` answers 400 instead of clamping"),
-    unenforced("key_generation_settings", Shape::Map, "who may make keys depends on their role alone"),
-    unenforced("key_alias_pattern", Shape::Text, "any alias is accepted"),
-    unenforced("enable_key_alias_format_validation", Shape::Flag, "any alias is accepted"),
-    later("default_internal_user_params", Shape::Map, "defaults of new users").note("ours: `available_teams` works"),
-    later("default_team_params", Shape::Map, "defaults of new teams"),
-    later("default_team_settings", Shape::Maps, "callbacks per team"),
+    works("default_key_generate_params", Shape::Map),
+    works("upperbound_key_generate_params", Shape::Map).note("also of the keys that `/user/new` makes"),
+    works("on_upperbound", Shape::Text).note("ours: `clamp` (default) gives a new key the bound, `reject` answers 400"),
+    works("key_generation_settings", Shape::Map),
+    works("key_alias_pattern", Shape::Text).note("the whole alias must match; no look-around, and `\\w` is ASCII"),
+    works("enable_key_alias_format_validation", Shape::Flag),
+    works("default_internal_user_params", Shape::Map)
+        .note("`max_budget_in_team` has no effect; users whom a team adds never get an admin's role from it"),
+    works("default_team_params", Shape::Map),
+    later("default_team_settings", Shape::Maps, "callbacks per team")
+        .note("`max_budget` of the first entry is that of new teams, where `default_team_params` has none"),
     later("default_key_max_budget_alert_emails", Shape::Any, "e-mail"),
     later("overwrite_user_with_key_hash", Shape::Flag, "rewriting `user`"),
     later("scim_upsert_user", Shape::Flag, "SCIM provisioning"),

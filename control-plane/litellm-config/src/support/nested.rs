@@ -2,17 +2,15 @@
 //!
 //! Their support is that of the key that they hang from; the rows are here so that a typo in them is found.
 
-use super::{Key, Shape, Support, Table, Unknown};
+use super::{Key, Shape, Support, Table, Unknown, works};
 
 const CACHE: Support = Support::NotYet("the response cache");
 const GUARDS: Support = Support::NotYet("guardrails");
-const KEYS: Support = Support::NotYet("rules for new keys");
 const JWT: Support = Support::NotYet("JWT sign-in");
 const ALERTS: Support = Support::NotYet("alerting");
 const SECRETS: Support = Support::NotYet("secret managers");
 const PASS: Support = Support::NotYet("the pass-through endpoints");
 const CREDENTIALS: Support = Support::NotYet("named credentials");
-const USERS: Support = Support::NotYet("defaults of new users and teams");
 const RETRIES: Support = Support::NotYet("retry counts per kind of error");
 const COOLDOWNS: Support = Support::NotYet("cooldowns");
 const CALLBACKS: Support = Support::NotYet("callbacks");
@@ -37,11 +35,61 @@ const fn open_section(section: &'static str, keys: &'static [Key]) -> Table {
     Table { section, keys, unknown: Unknown::Free }
 }
 
-const NEW_USERS: [Key; 6] = {
-    let mut keys = rows(USERS, ["available_teams", "user_role", "max_budget", "budget_duration", "models", "teams"]);
-    keys[0] = Key::new("available_teams", Shape::Texts, Support::Honoured);
-    keys
-};
+const NEW_USERS: [Key; 6] = [
+    works("available_teams", Shape::Texts),
+    works("user_role", Shape::Text),
+    works("max_budget", Shape::Amount),
+    works("budget_duration", Shape::Text),
+    works("models", Shape::Texts),
+    works("teams", Shape::List),
+];
+
+const NEW_TEAMS: [Key; 7] = [
+    works("models", Shape::Texts),
+    works("max_budget", Shape::Amount),
+    works("budget_duration", Shape::Text),
+    works("tpm_limit", Shape::Whole),
+    works("rpm_limit", Shape::Whole),
+    works("team_member_permissions", Shape::Texts),
+    works("organization_id", Shape::Text),
+];
+
+const BOUNDS: [Key; 6] = [
+    works("max_budget", Shape::Amount),
+    works("budget_duration", Shape::Text),
+    works("duration", Shape::Text),
+    works("max_parallel_requests", Shape::Whole),
+    works("tpm_limit", Shape::Whole),
+    works("rpm_limit", Shape::Whole),
+];
+
+/// Names that LiteLLM has for new keys, and does not take from there.
+const UNUSED: Support = Support::Ignored("LiteLLM does not take it from here either; send it with each key");
+
+const NEW_KEYS: [Key; 22] = [
+    works("max_budget", Shape::Amount),
+    works("budget_duration", Shape::Text),
+    works("duration", Shape::Text),
+    works("max_parallel_requests", Shape::Whole),
+    works("tpm_limit", Shape::Whole),
+    works("rpm_limit", Shape::Whole),
+    works("models", Shape::Texts),
+    works("metadata", Shape::Map),
+    works("object_permission", Shape::Map),
+    works("user_id", Shape::Text),
+    works("team_id", Shape::Text),
+    Key::new("soft_budget", Shape::Any, UNUSED),
+    Key::new("aliases", Shape::Any, UNUSED),
+    Key::new("config", Shape::Any, UNUSED),
+    Key::new("tags", Shape::Any, UNUSED),
+    Key::new("guardrails", Shape::Any, UNUSED),
+    Key::new("permissions", Shape::Any, UNUSED),
+    Key::new("allowed_routes", Shape::Any, UNUSED),
+    Key::new("model_max_budget", Shape::Any, UNUSED),
+    Key::new("model_rpm_limit", Shape::Any, UNUSED),
+    Key::new("model_tpm_limit", Shape::Any, UNUSED),
+    Key::new("budget_id", Shape::Any, UNUSED),
+];
 
 const ALLOWED_FAILS: [Key; 9] = rows(
     COOLDOWNS,
@@ -220,67 +268,22 @@ pub(super) const TABLES: &[Table] = &[
         "litellm_settings.model_group_settings",
         &rows(Support::NotYet("forwarding of client headers"), ["forward_client_headers_to_llm_api"]),
     ),
-    section(
-        "litellm_settings.default_key_generate_params",
-        &rows(
-            KEYS,
-            [
-                "max_budget",
-                "soft_budget",
-                "budget_duration",
-                "models",
-                "duration",
-                "metadata",
-                "team_id",
-                "user_id",
-                "aliases",
-                "config",
-                "tags",
-                "guardrails",
-                "permissions",
-                "allowed_routes",
-                "max_parallel_requests",
-                "tpm_limit",
-                "rpm_limit",
-                "model_max_budget",
-                "model_rpm_limit",
-                "model_tpm_limit",
-                "budget_id",
-            ],
-        ),
-    ),
-    section(
-        "litellm_settings.upperbound_key_generate_params",
-        &rows(KEYS, ["max_budget", "budget_duration", "duration", "max_parallel_requests", "tpm_limit", "rpm_limit"]),
-    ),
+    section("litellm_settings.default_key_generate_params", &NEW_KEYS),
+    section("litellm_settings.upperbound_key_generate_params", &BOUNDS),
     section(
         "litellm_settings.key_generation_settings",
-        &rows(KEYS, ["team_key_generation", "personal_key_generation"]),
+        &[works("team_key_generation", Shape::Map), works("personal_key_generation", Shape::Map)],
     ),
     section(
         "litellm_settings.key_generation_settings.team_key_generation",
-        &rows(KEYS, ["allowed_team_member_roles", "required_params"]),
+        &[works("allowed_team_member_roles", Shape::Texts), works("required_params", Shape::Texts)],
     ),
     section(
         "litellm_settings.key_generation_settings.personal_key_generation",
-        &rows(KEYS, ["allowed_user_roles", "required_params"]),
+        &[works("allowed_user_roles", Shape::Texts), works("required_params", Shape::Texts)],
     ),
     section("litellm_settings.default_internal_user_params", &NEW_USERS),
-    section(
-        "litellm_settings.default_team_params",
-        &rows(
-            USERS,
-            [
-                "models",
-                "max_budget",
-                "budget_duration",
-                "tpm_limit",
-                "rpm_limit",
-                "team_member_permissions",
-                "organization_id",
-            ],
-        ),
-    ),
+    section("litellm_settings.default_team_params", &NEW_TEAMS),
     open_section(
         "litellm_settings.default_team_settings[]",
         &rows(

@@ -1,8 +1,10 @@
 //! `/health/…` and `/fleet`: one file per endpoint.
 
+mod details;
 mod fleet;
 mod liveness;
 mod readiness;
+mod test;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,6 +17,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(liveness::liveliness))
         .routes(routes!(liveness::liveness))
         .routes(routes!(readiness::readiness))
+        .routes(routes!(details::details))
+        .routes(routes!(test::test))
         .routes(routes!(fleet::fleet))
         .routes(routes!(fleet::confirm_shrink))
 }
@@ -38,6 +42,37 @@ mod tests {
         assert_eq!((answer.status, &answer.body["db"]), (503, &json!("Not connected")));
         let error = world.get("/key/list").await.refused(503);
         assert_eq!(error["type"], "no_db_connection");
+    }
+
+    #[tokio::test]
+    async fn details_are_for_whoever_has_a_key_and_a_test_is_for_everybody() {
+        let world = World::new().await;
+        let key = world.key(json!({})).await;
+        let details = world.get_as(&key, "/health/readiness/details").await.ok();
+        assert_eq!(
+            (&details["status"], &details["db"], &details["cache"]),
+            (&json!("healthy"), &json!("connected"), &json!(null))
+        );
+        assert_eq!((&details["success_callbacks"], &details["data_planes"]), (&json!([]), &json!(0)));
+        assert_eq!(details["litellm_version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(world.call("GET", "/health/readiness/details", &[], "").await.status, 401);
+        assert_eq!(world.call("GET", "/test", &[], "").await.ok(), json!({"route": "/test"}));
+        world.db().close().await;
+    }
+
+    #[tokio::test]
+    async fn the_routes_are_listed_for_everybody() {
+        let world = World::new().await;
+        let routes = world.call("GET", "/routes", &[], "").await.ok()["routes"].clone();
+        let routes = routes.as_array().unwrap();
+        let has = |path: &str, method: &str| {
+            routes.iter().any(|route| route["path"] == path && route["methods"] == json!([method]))
+        };
+        assert!(has("/key/generate", "POST") && has("/key/info", "GET") && has("/routes", "GET"), "{routes:?}");
+        assert!(
+            routes.iter().all(|route| route["name"].is_string() && route["endpoint"] == route["name"]),
+            "{routes:?}"
+        );
     }
 
     #[tokio::test]

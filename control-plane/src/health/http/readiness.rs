@@ -32,13 +32,19 @@ pub(super) struct Readiness {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)),
 )]
 pub(super) async fn readiness(State(app): State<App>) -> (StatusCode, Json<Readiness>) {
+    let (status, readiness) = look(&app).await;
+    (status, Json(readiness))
+}
+
+/// Asks the database.
+pub(super) async fn look(app: &App) -> (StatusCode, Readiness) {
     let uptime_seconds = app.started.elapsed().as_secs();
     let asked = tokio::time::timeout(PATIENCE, sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&app.db)).await;
     match asked {
-        Ok(Ok(_)) => (StatusCode::OK, Json(Readiness { status: "healthy", db: "connected", uptime_seconds })),
+        Ok(Ok(_)) => (StatusCode::OK, Readiness { status: "healthy", db: "connected", uptime_seconds }),
         Ok(Err(_)) | Err(_) => {
             let readiness = Readiness { status: "unhealthy", db: "Not connected", uptime_seconds };
-            (StatusCode::SERVICE_UNAVAILABLE, Json(readiness))
+            (StatusCode::SERVICE_UNAVAILABLE, readiness)
         }
     }
 }

@@ -183,6 +183,11 @@ impl Form {
         self.0.contains_key(name)
     }
 
+    /// What the request says and was not taken yet, checked.
+    pub(crate) fn said(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     /// Takes what was given of the fields of `table`, with `null` where that was said.
     pub(crate) fn take_all(&mut self, table: &[Field]) -> Map<String, Value> {
         let said = |field: &Field| Some((field.name.to_owned(), self.0.remove(field.name)?));

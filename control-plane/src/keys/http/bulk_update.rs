@@ -20,7 +20,7 @@ use crate::http::fields::{self, Each, Field, Form, Issue, Patch, Request, Shape,
 use crate::http::moment;
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, KeyView};
-use crate::keys::{self, Key, KeyError, identify, store};
+use crate::keys::{self, Key, KeyError, Rules, identify, organization, store};
 use crate::teams;
 
 /// Most keys of one call.
@@ -106,6 +106,7 @@ pub(super) async fn update(
     }
     let now = moment::now();
     let mut change = Change::begin(&app, &actor).await?;
+    let rules = Rules::read(&mut change).await.map_err(KeyError::from)?;
     // Teams first, as everybody locks them before keys: those that keys move to are not deleted meanwhile.
     let mut team_ids: Vec<&String> = each.asked.iter().filter_map(|patch| target_team(patch)).collect();
     team_ids.sort_unstable();
@@ -125,7 +126,7 @@ pub(super) async fn update(
         let said = patch.key.clone().unwrap_or_default();
         let before = found.iter().find(|key| Some(key.hash) == hash);
         let result = match before {
-            Some(before) if seen.insert(before.hash) => change_one(&mut change, before, patch, &actor).await,
+            Some(before) if seen.insert(before.hash) => change_one(&mut change, before, patch, &rules, &actor).await,
             Some(_) => Err(KeyError::Twice),
             None => Err(KeyError::NotFound),
         };
@@ -157,8 +158,15 @@ fn target_team(patch: &KeyPatch) -> Option<&String> {
 }
 
 /// Changes one key, or nothing: what fails is undone without the rest.
-async fn change_one(change: &mut Change, before: &Key, patch: KeyPatch, actor: &Actor) -> Result<Key, KeyError> {
-    let key = patch::apply(before.clone(), patch, actor.user_id.as_deref(), moment::now())?;
+async fn change_one(
+    change: &mut Change,
+    before: &Key,
+    patch: KeyPatch,
+    rules: &Rules,
+    actor: &Actor,
+) -> Result<Key, KeyError> {
+    let mut key = patch::apply(before.clone(), patch, rules, actor.user_id.as_deref(), moment::now())?;
+    organization::settle(change.db(), before, &mut key).await?;
     let mut step = change.db().begin().await?;
     keys::put(&mut step, before, &key).await?;
     step.commit().await?;

@@ -11,10 +11,11 @@ use crate::error::{AdminError, Generic};
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
-use crate::keys::view::{KeyView, Place};
-use crate::keys::{self, Generated, KeyError, Minted, NewKey, rights};
+use crate::keys::rules::Teams;
+use crate::keys::view::{self, KeyView, Place};
+use crate::keys::{self, Generated, KeyError, Minted, NewKey, Rules, link, organization, rights};
 use crate::limits;
-use crate::spend::{self, Owner, Total};
+use crate::spend::{Owner, Total};
 use crate::{teams, users};
 
 type NewKeyBody = Body<NewKey>;
@@ -56,24 +57,53 @@ pub(super) async fn make(
     mut new: NewKey,
     maker: Maker,
 ) -> Result<(Generated, Published), AdminError> {
-    rights::narrow(&mut new, actor)?;
-    if maker == Maker::ServiceAccount {
-        new.user_id = None;
-    }
     let mut change = Change::begin(app, actor).await?;
+    let rules = Rules::read(&mut change).await.map_err(KeyError::from)?;
+    let own = match actor.key().filter(|_| !actor.is_admin()) {
+        Some(own) => Some(link::effective(change.db(), own).await?),
+        None => None,
+    };
+    // A key that shares a budget hands it on.
+    new.budget_id = new.budget_id.take().or_else(|| own.as_ref()?.budget_id.clone());
+    let budget = match &new.budget_id {
+        Some(id) => {
+            let row = budgets::shared(change.db(), id).await?.ok_or_else(|| KeyError::UnknownBudget(id.clone()))?;
+            link::lend(&mut new, &row);
+            Some(row)
+        }
+        None => None,
+    };
+    rules.defaults.fill_limits(&mut new, own.as_ref());
+    rights::narrow(&mut new, actor, own.as_ref())?;
+    match maker {
+        Maker::ServiceAccount => new.user_id = None,
+        Maker::Anybody => rules.defaults.fill_user(&mut new),
+    }
     // Shared: the team is not deleted between this look and the key's insert.
     let team = match &new.team_id {
         Some(team_id) => teams::shared(change.db(), team_id).await?,
         None => None,
     };
-    let must_exist = maker == Maker::ServiceAccount || !actor.is_admin();
+    let must_exist = maker == Maker::ServiceAccount || !actor.is_admin() || rules.makers.teams() == Teams::Known;
     if let (Some(team_id), None, true) = (&new.team_id, &team, must_exist) {
         return Err(KeyError::UnknownTeam(team_id.clone()).into());
     }
     actor.may(Permission::CreateKey, &Subject::NewKey { user_id: new.user_id.as_deref(), team: team.as_ref() })?;
-    if let Some(team) = &team {
-        new.organization_id = team.organization_id.clone().or(new.organization_id);
-    }
+    rules.makers.check(&new, team.as_ref(), actor)?;
+    let team = match (team, &new.team_id) {
+        (None, None) => {
+            rules.defaults.fill_team(&mut new);
+            match &new.team_id {
+                // It need not exist; where it does, its organization is the key's.
+                Some(team_id) => teams::shared(change.db(), team_id).await?,
+                None => None,
+            }
+        }
+        (team, _) => team,
+    };
+    rules.defaults.fill_rest(&mut new);
+    new.organization_id = organization::of_key(team.as_ref(), new.organization_id)?;
+    organization::check(change.db(), new.organization_id.as_deref(), &new.models).await?;
 
     // Whoever deletes the user waits for the new key and takes it along; who came after them has no key to ask with.
     if let Some(user_id) = &new.user_id {
@@ -85,22 +115,22 @@ pub(super) async fn make(
         return Err(AccessError::Forbidden("The key that asks has just been deleted.".to_owned()).into());
     }
 
-    let (duration, spent) =
-        (new.duration.clone(), limits::usd("spend", new.spend).map_err(KeyError::from)?.unwrap_or(NanoUsd::ZERO));
-    let Minted { mut key, value } = keys::mint(new, actor, moment::now(), rand::random())?;
+    let spent = limits::usd("spend", new.spend).map_err(KeyError::from)?.unwrap_or(NanoUsd::ZERO);
+    let Minted { mut key, value, duration } =
+        keys::mint(new, budget.as_ref(), &rules, actor, moment::now(), rand::random())?;
     rights::bound_expiry(&mut key, actor);
     keys::add(&mut change, &key).await?;
     if spent > NanoUsd::ZERO {
         budgets::set_spent(change.db(), Owner::Key, &key.hash.to_string(), spent.nanos()).await?;
     }
     // Most new keys have none, and the table of accounts is not asked for them.
-    let total = match key.max_budget.is_some() || key.budget_duration.is_some() || spent > NanoUsd::ZERO {
-        true => spend::total(change.db(), Owner::Key, &key.hash.to_string()).await?,
-        false => Total::default(),
+    let has_account = key.max_budget.is_some() || key.budget_duration.is_some() || key.budget_id.is_some();
+    let row = match has_account || spent > NanoUsd::ZERO {
+        true => view::view(change.db(), key, Place::Live, moment::now()).await?,
+        false => KeyView::of(key, Total::default(), Place::Live, moment::now()),
     };
     let published = change.commit(wait).await?;
 
-    let row = KeyView::of(key, total, Place::Live, moment::now());
     Ok((Generated { key: value, token_id: row.token.clone(), duration, row }, published))
 }
 

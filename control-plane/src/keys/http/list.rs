@@ -232,6 +232,7 @@ mod tests {
     #[tokio::test]
     async fn every_filter_filters() {
         let world = World::new().await;
+        world.post("/organization/new", json!({"organization_id": "o1", "organization_alias": "o"})).await.ok();
         let one = world
             .key(json!({
                 "key_alias": "First", "user_id": "u1", "team_id": "t1", "organization_id": "o1", "project_id": "p1",

@@ -52,6 +52,7 @@ mod tests {
     #[tokio::test]
     async fn a_service_account_belongs_to_its_team_and_to_no_user() {
         let world = World::new().await;
+        world.post("/organization/new", json!({"organization_id": "o", "organization_alias": "o"})).await.ok();
         world.post("/team/new", json!({"team_id": "t", "organization_id": "o"})).await.ok();
         let made = world.post(PATH, json!({"team_id": "t", "user_id": "u1", "key_alias": "robot"})).await.ok();
         assert_eq!((&made["user_id"], &made["team_id"]), (&json!(null), &json!("t")));

@@ -17,7 +17,7 @@ use crate::http::fields::Patch;
 use crate::http::moment;
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, KeyView, Place};
-use crate::keys::{self, Key, KeyError, identify, rights, store};
+use crate::keys::{self, Key, KeyError, Rules, identify, link, organization, rights, store};
 use crate::limits;
 use crate::spend::Owner;
 use crate::teams;
@@ -56,7 +56,7 @@ pub(super) async fn update(
         None => None,
     };
     actor.may(Permission::ChangeKey, &Subject::Key(&before, team.as_ref()))?;
-    rights::check_change(&wanted, &before, &actor)?;
+    rights::check_change(&wanted, &link::effective(change.db(), &before).await?, &actor)?;
     if let Patch::To(team_id) = &wanted.team_id {
         // Shared: the team that the key moves to is not deleted meanwhile.
         teams::shared(change.db(), team_id).await?;
@@ -64,7 +64,9 @@ pub(super) async fn update(
 
     let said = wanted.key.clone().unwrap_or_else(|| before.hash.to_string());
     let spent = limits::usd("spend", wanted.spend).map_err(KeyError::from)?;
-    let key = patch::apply(before.clone(), wanted, actor.user_id.as_deref(), moment::now())?;
+    let rules = Rules::read(&mut change).await.map_err(KeyError::from)?;
+    let mut key = patch::apply(before.clone(), wanted, &rules, actor.user_id.as_deref(), moment::now())?;
+    organization::settle(change.db(), &before, &mut key).await?;
     keys::put(change.db(), &before, &key).await?;
     if let Some(spent) = spent {
         budgets::set_spent(change.db(), Owner::Key, &key.hash.to_string(), spent.nanos()).await?;

@@ -5,17 +5,19 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::managed::{self, finish};
-use super::members::{ACCOUNT, check_account, check_member};
+use super::managed;
+use super::members::check_member;
 use crate::access::{AccessError, Actor, Permission};
 use crate::app::App;
+use crate::budgets::BudgetPatch;
 use crate::change::Wait;
 use crate::error::{AdminError, Generic};
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, optional, required};
 use crate::http::moment;
-use crate::teams::view::{Membership, TeamView};
+use crate::teams::members::{self, ACCOUNT, Membership};
+use crate::teams::view::TeamView;
 use crate::teams::{Member, MemberRole, TeamError, member_from};
 use crate::users::{self, UserView};
 
@@ -28,6 +30,7 @@ pub(super) struct Joining {
     team_id: String,
     /// Nobody in particular: all users.
     members: Option<Vec<Member>>,
+    account: BudgetPatch,
 }
 
 impl Request for Joining {
@@ -42,9 +45,8 @@ impl Request for Joining {
     ];
 
     fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
-        check_account(&form)?;
         let named = form.take::<Vec<Map<String, Value>>>("members").given().filter(|members| !members.is_empty());
-        let members = match (named, form.take("all_users").given().unwrap_or(false)) {
+        let named = match (named, form.take("all_users").given().unwrap_or(false)) {
             (Some(named), false) => Some(read_members(&named)?),
             (None, true) => None,
             (None, false) => return Err(vec![Issue::missing("members")]),
@@ -53,7 +55,8 @@ impl Request for Joining {
                 return Err(vec![Issue::of_field("value_error", "all_users", msg, true.into())]);
             }
         };
-        Ok(Self { team_id: form.take("team_id").given().unwrap_or_default(), members })
+        let account = members::read_account(&mut form);
+        Ok(Self { team_id: form.take("team_id").given().unwrap_or_default(), members: named, account })
     }
 }
 
@@ -112,7 +115,7 @@ pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
     wait: Wait,
-    Body { asked: Joining { team_id, members }, unknown }: JoiningBody,
+    Body { asked: Joining { team_id, members, account }, unknown }: JoiningBody,
 ) -> Result<Changed<Grown>, Generic> {
     let (mut change, before) = managed::begin(&app, &actor, Permission::ManageTeam, &team_id).await?;
     let members = match members {
@@ -161,9 +164,11 @@ pub(super) async fn add(
         false => Vec::new(),
     }
     .into_iter();
-    let (updated_team, published) = finish(change, &before, team, wait).await?;
+    let updated_team = managed::put(&mut change, &before, team, &account).await?;
+    let of_team = members::memberships(change.db(), std::slice::from_ref(&updated_team)).await?;
+    let published = change.commit(wait).await?;
 
-    let accounts = updated_team.memberships();
+    let accounts: Vec<Membership> = of_team.into_values().flatten().collect();
     for outcome in results.iter_mut().filter(|outcome| outcome.success) {
         outcome.updated_user = users.next();
         let is_theirs = |account: &&Membership| Some(&account.user_id) == outcome.user_id.as_ref();
@@ -233,6 +238,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn many_who_join_have_a_budget_each() {
+        let (world, _boss) = world_with_team().await;
+        let before = world.post(PATH, json!({"team_id": "t", "members": [{"user_id": "u1"}], "rpm_limit": -1})).await;
+        before.refused(400);
+        let members = json!([{"user_id": "u1"}, {"user_id": "u2"}, {"user_id": "boss"}]);
+        let body = json!({"team_id": "t", "members": members, "max_budget_in_team": 5, "budget_duration": "1d"});
+        let grown = world.post(PATH, body).await.ok();
+        let account = |at: usize| &grown["results"][at]["updated_team_membership"];
+        assert_eq!(account(0)["litellm_budget_table"]["max_budget"], 5.0);
+        assert_ne!(account(0)["budget_id"], account(1)["budget_id"]);
+        assert_eq!(account(2), &json!(null), "who was there keeps what they had");
+        assert_eq!(world.count("team_members").await, 2);
+        assert_eq!(world.count("spend_totals where kind = 'member' and budgeted and budget_window = '1d'").await, 2);
+    }
+
+    #[tokio::test]
     async fn admins_add_all_users_and_those_whom_nobody_knows() {
         let (world, boss) = world_with_team().await;
         world.post_as(&boss, PATH, json!({"team_id": "t", "all_users": true})).await.refused(403);
@@ -261,7 +282,7 @@ mod tests {
             (json!({"members": [{"user_id": "u1"}]}), json!(["body", "team_id"])),
             (json!({"team_id": "t", "members": [{"user_id": "u1"}], "all_users": true}), json!(["body", "all_users"])),
             (
-                json!({"team_id": "t", "all_users": true, "max_budget_in_team": 1}),
+                json!({"team_id": "t", "all_users": true, "max_budget_in_team": "much"}),
                 json!(["body", "max_budget_in_team"]),
             ),
         ] {

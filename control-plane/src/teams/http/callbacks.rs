@@ -103,7 +103,7 @@ pub(super) async fn add(
 ) -> Result<Changed<CallbackAdded>, Generic> {
     let Names([team_id]) = names;
     // A reference reads what the server has in its environment: that is for proxy admins to allow.
-    let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
+    let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeamLogging, &team_id).await?;
     let mut team = before.clone();
     callbacks::add(&mut team, callback)?;
     let (data, published) = finish(change, &before, team, wait).await?;
@@ -155,7 +155,7 @@ pub(super) async fn delete(
     wait: Wait,
 ) -> Result<Changed<CallbacksShown>, Generic> {
     let Names([team_id, name]) = names;
-    let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
+    let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeamLogging, &team_id).await?;
     let mut team = before.clone();
     callbacks::remove(&mut team, &name)?;
     store_shown(change, &before, team, wait, format!("Callback {name} removed from team {team_id}")).await
@@ -176,7 +176,7 @@ pub(super) async fn disable(
     wait: Wait,
 ) -> Result<Changed<CallbacksShown>, Generic> {
     let Names([team_id]) = names;
-    let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
+    let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeamLogging, &team_id).await?;
     let mut team = before.clone();
     callbacks::disable(&mut team);
     store_shown(change, &before, team, wait, format!("Logging disabled for team {team_id}")).await

@@ -2,21 +2,16 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
-use crate::audit::{Action, Entry, Noun};
-use crate::budgets;
 use crate::change::{Change, Wait};
 use crate::error::Plain;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, required};
-use crate::spend::Owner;
-use crate::teams::{TeamError, store, view};
-use crate::{keys, users};
+use crate::teams::{self, TeamError, store};
 
 /// Which teams to delete.
 #[derive(Debug)]
@@ -71,19 +66,7 @@ pub(super) async fn delete(
         actor.may(Permission::DeleteTeam, &Subject::Anything)?;
         return Err(TeamError::NotFound(unknown.clone()).into());
     }
-    keys::remove_of_teams(&mut change, &team_ids).await?;
-    users::leave(change.db(), &team_ids).await?;
-    store::delete(change.db(), &team_ids).await?;
-    budgets::forget(change.db(), Owner::Team, &team_ids).await?;
-    for team in &teams {
-        change.note(Entry {
-            action: Action::Deleted,
-            noun: Noun::Team,
-            id: team.team_id.clone(),
-            before: Some(view::for_audit(team)),
-            after: Some(Value::Object(Map::new())),
-        });
-    }
+    teams::remove(&mut change, &teams).await?;
     let published = change.commit(wait).await?;
     Ok(Changed { view: RemovedTeams { deleted_teams: team_ids }, published, unknown })
 }

@@ -12,7 +12,8 @@ use crate::http::fields::{Field, Form, Issue, Request, Shape, optional};
 use crate::http::moment;
 use crate::http::query::Query;
 use crate::keys::{self, KeyView};
-use crate::teams::view::{self, Membership, TeamView};
+use crate::teams::members::{self, Membership};
+use crate::teams::view::{self, TeamView};
 use crate::teams::{TeamError, store};
 
 /// Most keys that are shown with a team; `/key/list` has pages.
@@ -74,9 +75,10 @@ pub(super) async fn info(
     keys.retain(|key| key.expires_at.is_none_or(|at| at >= now));
     let keys = keys::views(&mut db, keys, now).await?;
     let team_info = view::view(&mut db, team).await?;
+    let mut accounts = members::memberships(&mut db, std::slice::from_ref(&team_info)).await?;
     Ok(Json(TeamShown {
+        team_memberships: accounts.remove(&team_id).unwrap_or_default(),
         team_id,
-        team_memberships: team_info.memberships(),
         team_info,
         keys: keys.into_iter().map(KeyView::without_token).collect(),
     }))

@@ -14,7 +14,8 @@ use crate::http::fields::{Field, Form, Issue, Request, Shape, optional};
 use crate::http::moment;
 use crate::http::query::Query;
 use crate::keys::{self, KeyView};
-use crate::teams::view::{self, Membership, TeamView};
+use crate::teams::members::{self, Membership};
+use crate::teams::view::{self, TeamView};
 use crate::teams::{TeamError, store};
 
 /// Most teams in the list.
@@ -67,14 +68,20 @@ pub(super) async fn list(
     Query(wanted): ListedTeams,
 ) -> Result<Json<Vec<ListedTeam>>, Plain> {
     actor.may(Permission::ReadTeam, &Subject::Anything)?;
-    if !actor.sees_all() && (wanted.user_id.is_none() || wanted.user_id != actor.user_id) {
+    let is_own = wanted.user_id.is_some() && wanted.user_id == actor.user_id;
+    let administered: Vec<String> = actor.administered().map(str::to_owned).collect();
+    if !actor.sees_all() && !is_own && administered.is_empty() {
         return Err(TeamError::ListRefused(actor.user_id.unwrap_or_else(|| "None".to_owned())).into());
     }
     let mut db = app.db.acquire().await?;
     let mut teams = match &wanted.user_id {
         Some(user_id) => store::of_member(&mut db, user_id).await?,
-        None => store::all(&mut db, TEAMS).await?,
+        None if actor.sees_all() => store::all(&mut db, TEAMS).await?,
+        None => store::of_organizations(&mut db, &administered).await?,
     };
+    if !actor.sees_all() && !is_own {
+        teams.retain(|team| team.organization_id.as_ref().is_some_and(|id| administered.contains(id)));
+    }
     match wanted.organization_id.as_deref() {
         Some("default_organization") => teams.retain(|team| team.organization_id.is_none()),
         Some(id) => teams.retain(|team| team.organization_id.as_deref() == Some(id)),
@@ -87,9 +94,10 @@ pub(super) async fn list(
     for key in keys::views(&mut db, keys, moment::now()).await? {
         keys_of.entry(key.team_id.clone().unwrap_or_default()).or_default().push(key);
     }
-    let teams = view::views(&mut db, teams).await?.into_iter();
-    let listed = teams.map(|team| ListedTeam {
-        team_memberships: team.memberships(),
+    let teams = view::views(&mut db, teams).await?;
+    let mut accounts = members::memberships(&mut db, &teams).await?;
+    let listed = teams.into_iter().map(|team| ListedTeam {
+        team_memberships: accounts.remove(&team.team_id).unwrap_or_default(),
         keys: keys_of.remove(&team.team_id).unwrap_or_default(),
         team,
     });
@@ -105,6 +113,7 @@ mod tests {
     #[tokio::test]
     async fn teams_are_a_bare_list_by_alias_each_with_keys_and_members() {
         let world = World::new().await;
+        world.post("/organization/new", json!({"organization_id": "o", "organization_alias": "o"})).await.ok();
         world.post("/team/new", json!({"team_id": "t1", "team_alias": "b", "organization_id": "o"})).await.ok();
         world.post("/team/new", json!({"team_id": "t2", "team_alias": "a"})).await.ok();
         world.key(json!({"team_id": "t2", "key_alias": "k"})).await;

@@ -106,7 +106,9 @@ pub(super) async fn list(
     Query(Wanted { filter, page }): TeamsOfPage,
 ) -> Result<Json<TeamPage>, Plain> {
     actor.may(Permission::ReadTeam, &Subject::Anything)?;
-    if !actor.sees_all() && (filter.user_id.is_none() || filter.user_id != actor.user_id) {
+    let is_own = filter.user_id.is_some() && filter.user_id == actor.user_id;
+    let is_administered = matches!(&filter.organization, Some(Organization::Of(id)) if actor.administers(id));
+    if !actor.sees_all() && !is_own && !is_administered {
         return Err(TeamError::ListRefused(actor.user_id.unwrap_or_else(|| "None".to_owned())).into());
     }
     let mut db = app.db.acquire().await?;
@@ -137,6 +139,7 @@ mod tests {
 
     async fn world_of_three() -> World {
         let world = World::new().await;
+        world.post("/organization/new", json!({"organization_id": "o", "organization_alias": "o"})).await.ok();
         for body in [
             json!({"team_id": "t1", "team_alias": "Cars", "organization_id": "o", "members_with_roles": [{"user_id": "u1"}]}),
             json!({"team_id": "t2", "team_alias": "apples"}),

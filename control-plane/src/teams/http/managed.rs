@@ -2,11 +2,12 @@
 
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
+use crate::budgets::BudgetPatch;
 use crate::change::{Change, Published, Wait};
 use crate::error::AdminError;
 use crate::http::moment;
 use crate::teams::view::{self, TeamView};
-use crate::teams::{Team, TeamError, note_update, store};
+use crate::teams::{Team, TeamError, members, note_update, store};
 
 /// Begins a change of a team, which is locked, if the actor may make it.
 pub(super) async fn begin(
@@ -32,16 +33,30 @@ pub(super) async fn begin(
 pub(super) async fn finish(
     mut change: Change,
     before: &Team,
-    mut team: Team,
+    team: Team,
     wait: Wait,
 ) -> Result<(TeamView, Published), AdminError> {
-    if team != *before {
-        team.updated_at = moment::now();
-        store::update(change.db(), &team).await?;
-        team.keep_budgets(change.db(), Some(before)).await?;
-        note_update(&mut change, before, &team);
-    }
-    let view = view::view(change.db(), team).await?;
+    let view = put(&mut change, before, team, &BudgetPatch::default()).await?;
     let published = change.commit(wait).await?;
     Ok((view, published))
+}
+
+/// Stores the changed team, where anything is different; of members who join, `joining` is said.
+pub(super) async fn put(
+    change: &mut Change,
+    before: &Team,
+    mut team: Team,
+    joining: &BudgetPatch,
+) -> Result<TeamView, AdminError> {
+    if team != *before {
+        let now = moment::now();
+        team.updated_at = now;
+        team.check_organization(change.db(), Some(before)).await?;
+        store::update(change.db(), &team).await?;
+        team.keep_budgets(change.db(), Some(before)).await?;
+        members::settle(change, Some(before), &team, joining, now).await?;
+        team.move_keys(change, before).await?;
+        note_update(change, before, &team);
+    }
+    Ok(view::view(change.db(), team).await?)
 }

@@ -1,52 +1,34 @@
 //! `POST /team/member_add`, `/team/member_update` and `/team/member_delete`.
 
 use axum::extract::State;
+use proto::NanoUsd;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::managed::begin;
+use super::managed::{begin, finish, put};
 use crate::access::{AccessError, Actor, Permission, Subject};
 use crate::app::App;
-use crate::change::{Change, Published, Wait};
+use crate::budgets::BudgetPatch;
+use crate::change::{Change, Wait};
 use crate::error::{AdminError, Generic};
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::fields::{Field, Form, Issue, Request, Shape, optional, required};
-use crate::http::moment;
+use crate::http::moment::{self, Moment};
 use crate::keys;
-use crate::teams::view::{self, Membership, TeamView};
-use crate::teams::{Member, MemberRole, Team, TeamError, member_from, note_update, store};
+use crate::teams::members::{self, ACCOUNT, Membership};
+use crate::teams::view::TeamView;
+use crate::teams::{Member, MemberRole, Team, TeamError, member_from, store};
 use crate::users::{self, UserView};
-
-/// What a member may have beside a role. Until members have budgets, saying it is refused and not forgotten.
-pub(super) const ACCOUNT: &[Field] = &[
-    optional("max_budget_in_team", Shape::Usd, "Refused until members have budgets."),
-    optional("budget_duration", Shape::Text, "Refused until members have budgets."),
-    optional("tpm_limit", Shape::Whole, "Refused until members have limits."),
-    optional("rpm_limit", Shape::Whole, "Refused until members have limits."),
-    optional("allowed_models", Shape::Texts, "Refused until members have models of their own."),
-    optional("temp_budget_increase", Shape::Usd, "Refused until members have budgets."),
-    optional("temp_budget_expiry", Shape::Text, "Refused until members have budgets."),
-];
-
-pub(super) fn check_account(form: &Form) -> Result<(), Vec<Issue>> {
-    match ACCOUNT.iter().find(|field| form.says(field.name)) {
-        Some(field) => {
-            let msg = "Budgets, limits and models of members are not kept yet: leave it out";
-            Err(vec![Issue::of_field("value_error", field.name, msg, Value::Null)])
-        }
-        None => Ok(()),
-    }
-}
 
 /// Who joins which team.
 #[derive(Debug)]
 pub(super) struct Joining {
     team_id: String,
     members: Vec<Member>,
+    account: BudgetPatch,
 }
 
 impl Request for Joining {
@@ -60,7 +42,6 @@ impl Request for Joining {
     ];
 
     fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
-        check_account(&form)?;
         let said = form.take::<Value>("member").given().unwrap_or_default();
         let items = if let Value::Array(items) = said { items } else { vec![said] };
         let member = |item: &Value| item.as_object().and_then(member_from);
@@ -68,7 +49,8 @@ impl Request for Joining {
             let msg = "Input should be a member with a user_id or a user_email, or a list of them";
             return Err(vec![Issue::of_field("value_error", "member", msg, Value::Null)]);
         };
-        Ok(Self { team_id: form.take("team_id").given().unwrap_or_default(), members })
+        let account = members::read_account(&mut form);
+        Ok(Self { team_id: form.take("team_id").given().unwrap_or_default(), members, account })
     }
 }
 
@@ -86,7 +68,7 @@ const WHO: &[Field] = &[
 ];
 
 fn named(form: &mut Form) -> Result<Named, Vec<Issue>> {
-    let texts = ["user_id", "user_email", "role"].map(|name| (name.to_owned(), form.take::<Value>(name).given()));
+    let texts = ["user_id", "user_email"].map(|name| (name.to_owned(), form.take::<Value>(name).given()));
     let texts: Map<String, Value> = texts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let who = member_from(&texts).ok_or_else(|| vec![Issue::missing("user_id")])?;
     Ok(Named { team_id: form.take("team_id").given().unwrap_or_default(), who })
@@ -107,16 +89,23 @@ impl Request for Leaving {
 
 /// Which member becomes what.
 #[derive(Debug)]
-pub(super) struct Changing(Named);
+pub(super) struct Changing {
+    named: Named,
+    role: Option<MemberRole>,
+    account: BudgetPatch,
+}
 
 impl Request for Changing {
     const NAME: &'static str = "ChangedMember";
     const FIELDS: &'static [&'static [Field]] =
-        &[WHO, &[required("role", Shape::Choice(&["admin", "user"]), "What the member may do.")], ACCOUNT];
+        &[WHO, &[optional("role", Shape::Choice(&["admin", "user"]), "What the member may do.")], ACCOUNT];
 
     fn read(mut form: Form) -> Result<Self, Vec<Issue>> {
-        check_account(&form)?;
-        named(&mut form).map(Self)
+        let role = form.take::<String>("role").given().map(|role| match role.as_str() {
+            "admin" => MemberRole::Admin,
+            _ => MemberRole::User,
+        });
+        Ok(Self { role, account: members::read_account(&mut form), named: named(&mut form)? })
     }
 }
 
@@ -141,6 +130,14 @@ pub(super) struct ChangedMember {
     user_id: Option<String>,
     user_email: Option<String>,
     role: MemberRole,
+    /// Of the budget that the member has now, their own or the team's for all.
+    max_budget_in_team: Option<f64>,
+    budget_duration: Option<String>,
+    tpm_limit: Option<i64>,
+    rpm_limit: Option<i64>,
+    allowed_models: Option<Vec<String>>,
+    temp_budget_increase: Option<f64>,
+    temp_budget_expiry: Option<Moment>,
 }
 
 /// Puts users on a team's roster. Who is there already is passed over, unless all are. An address that nobody knows makes a
@@ -157,10 +154,10 @@ pub(super) async fn add(
     State(app): State<App>,
     actor: Actor,
     wait: Wait,
-    Body { asked: Joining { team_id, members }, unknown }: JoiningBody,
+    Body { asked: Joining { team_id, members, account }, unknown }: JoiningBody,
 ) -> Result<Changed<GrownTeam>, Generic> {
     let now = moment::now();
-    let (mut change, before) = match joins_alone(&app, &actor, &team_id, &members).await? {
+    let (mut change, before) = match joins_alone(&app, &actor, &team_id, &members, &account).await? {
         Some(joining) => joining,
         None => managed(&app, &actor, &team_id).await?,
     };
@@ -180,13 +177,15 @@ pub(super) async fn add(
         true => users::views_of(change.db(), &ids).await?,
         false => Vec::new(),
     };
-    let (team, published) = finish(change, &before, team, now, wait).await?;
-    let mut updated_team_memberships = team.memberships();
+    let team = put(&mut change, &before, team, &account).await?;
+    let of_team = members::memberships(change.db(), std::slice::from_ref(&team)).await?;
+    let published = change.commit(wait).await?;
+    let mut updated_team_memberships: Vec<Membership> = of_team.into_values().flatten().collect();
     updated_team_memberships.retain(|account| ids.contains(&account.user_id));
     Ok(Changed { view: GrownTeam { team, updated_users, updated_team_memberships }, published, unknown })
 }
 
-/// Gives a member another role.
+/// Gives a member another role, or a budget, limits and models of their own.
 #[utoipa::path(
     post,
     path = "/team/member_update",
@@ -199,15 +198,35 @@ pub(super) async fn update(
     State(app): State<App>,
     actor: Actor,
     wait: Wait,
-    Body { asked: Changing(Named { team_id, who }), unknown }: ChangingBody,
+    Body { asked: Changing { named: Named { team_id, who }, role, account }, unknown }: ChangingBody,
 ) -> Result<Changed<ChangedMember>, Generic> {
-    let (change, before) = managed(&app, &actor, &team_id).await?;
+    let (mut change, before) = managed(&app, &actor, &team_id).await?;
     let mut team = before.clone();
     let member = team.members.iter_mut().find(|member| is_same(member, &who)).ok_or(TeamError::NotMember)?;
-    member.role = who.role;
+    member.role = role.unwrap_or(member.role);
     let Member { role, user_id, user_email } = member.clone();
-    let (_, published) = finish(change, &before, team, moment::now(), wait).await?;
-    Ok(Changed { view: ChangedMember { team_id, user_id, user_email, role }, published, unknown })
+    let budget = match &user_id {
+        Some(user_id) => members::change_account(&mut change, &team, user_id, account, moment::now()).await?,
+        None if account.is_empty() => None,
+        None => return Err(TeamError::NotMember.into()),
+    };
+    let (_, published) = finish(change, &before, team, wait).await?;
+    let usd = |amount: Option<NanoUsd>| amount.map(NanoUsd::to_usd);
+    let budget = budget.as_ref();
+    let view = ChangedMember {
+        team_id,
+        user_id,
+        user_email,
+        role,
+        max_budget_in_team: usd(budget.and_then(|row| row.max_budget)),
+        budget_duration: budget.and_then(|row| row.budget_duration.clone()),
+        tpm_limit: budget.and_then(|row| row.tpm_limit),
+        rpm_limit: budget.and_then(|row| row.rpm_limit),
+        allowed_models: budget.map(|row| row.allowed_models.clone()).filter(|models| !models.is_empty()),
+        temp_budget_increase: usd(budget.and_then(|row| row.temp_increase)),
+        temp_budget_expiry: budget.and_then(|row| row.temp_expires_at).map(Moment),
+    };
+    Ok(Changed { view, published, unknown })
 }
 
 /// Takes a member off a team's roster, with the keys that they have in it. The keys go to the archive.
@@ -233,7 +252,7 @@ pub(super) async fn delete(
         users::leave_one(change.db(), user_id, &team_id).await?;
         keys::remove_of_member(&mut change, user_id, &team_id).await?;
     }
-    let (team, published) = finish(change, &before, team, moment::now(), wait).await?;
+    let (team, published) = finish(change, &before, team, wait).await?;
     Ok(Changed { view: team, published, unknown })
 }
 
@@ -248,9 +267,14 @@ async fn joins_alone(
     actor: &Actor,
     team_id: &String,
     members: &[Member],
+    account: &BudgetPatch,
 ) -> Result<Option<(Change, Team)>, AdminError> {
     let oneself = Member { role: MemberRole::User, user_id: actor.user_id.clone(), user_email: None };
-    if actor.is_admin() || members != [oneself] || actor.may(Permission::JoinTeam, &Subject::Anything).is_err() {
+    if actor.is_admin()
+        || members != [oneself]
+        || !account.is_empty()
+        || actor.may(Permission::JoinTeam, &Subject::Anything).is_err()
+    {
         return Ok(None);
     }
     let mut change = Change::begin(app, actor).await?;
@@ -282,22 +306,6 @@ fn is_same(member: &Member, who: &Member) -> bool {
         (None, Some(email)) => member.user_email.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(email)),
         (None, None) => false,
     }
-}
-
-/// Stores the changed team and commits.
-async fn finish(
-    mut change: Change,
-    before: &Team,
-    mut team: Team,
-    now: OffsetDateTime,
-    wait: Wait,
-) -> Result<(TeamView, Published), AdminError> {
-    team.updated_at = now;
-    store::update(change.db(), &team).await?;
-    note_update(&mut change, before, &team);
-    let view = view::view(change.db(), team).await?;
-    let published = change.commit(wait).await?;
-    Ok((view, published))
 }
 
 #[cfg(test)]
@@ -376,6 +384,66 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_member_has_a_budget_of_their_own_or_the_teams() {
+        let (world, boss) = world_with_team().await;
+        let add =
+            json!({"team_id": "t", "member": {"user_id": "u1"}, "max_budget_in_team": 5, "allowed_models": ["m"]});
+        let grown = world.post("/team/member_add", add).await.ok();
+        let table = &grown["updated_team_memberships"][0]["litellm_budget_table"];
+        assert_eq!((&table["max_budget"], &table["allowed_models"]), (&json!(5.0), &json!(["m"])));
+        world.post("/team/member_add", json!({"team_id": "t", "member": {"user_id": "u2"}})).await.ok();
+        let all = json!({"team_id": "t", "team_member_budget": 3, "team_member_budget_duration": "1d", "metadata": {"team_member_budget_id": "x"}});
+        let team = world.post("/team/update", all).await.ok();
+        let default = team["data"]["team_member_budget_table"]["budget_id"].clone();
+        assert_eq!((&team["data"]["metadata"]["team_member_budget_id"], default.is_string()), (&default, true));
+        // Who has one of their own keeps it; whoever joins later gets the team's.
+        world.post("/team/member_add", json!({"team_id": "t", "member": {"user_id": "u3"}})).await.ok();
+        let of = async |user: &str| {
+            let shown = world.get("/team/info?team_id=t").await.ok();
+            let all = shown["team_memberships"].as_array().unwrap().clone();
+            all.into_iter().find(|one| one["user_id"] == user).unwrap()
+        };
+        for (user, most) in [("u1", 5.0), ("u2", 3.0), ("u3", 3.0), ("boss", 3.0)] {
+            assert_eq!(of(user).await["litellm_budget_table"]["max_budget"], most, "{user}");
+        }
+        assert_eq!(of("u2").await["budget_id"], default);
+
+        // A change gives a member their own: the rest of it stays as the team's was.
+        let body = json!({"team_id": "t", "user_id": "u2", "rpm_limit": 9});
+        let changed = world.post_as(&boss, "/team/member_update", body).await.ok();
+        assert_eq!((&changed["role"], &changed["rpm_limit"]), (&json!("user"), &json!(9)));
+        assert_eq!((&changed["max_budget_in_team"], &changed["budget_duration"]), (&json!(3.0), &json!("1d")));
+        assert_ne!(of("u2").await["budget_id"], default);
+        let body = json!({"team_id": "t", "user_id": "u2", "max_budget_in_team": 7, "budget_duration": null});
+        let changed = world.post("/team/member_update", body).await.ok();
+        assert_eq!((&changed["max_budget_in_team"], &changed["budget_duration"]), (&json!(7.0), &Value::Null));
+        assert_eq!(world.count("budgets").await, 3);
+        let body = json!({"team_id": "t", "user_id": "u1", "allowed_models": []});
+        assert_eq!(world.post("/team/member_update", body).await.ok()["allowed_models"], Value::Null);
+
+        // Who leaves has no account any more, and what they spent stays known.
+        world.post("/team/member_delete", json!({"team_id": "t", "user_id": "u2"})).await.ok();
+        assert_eq!(world.count("team_members where user_id = 'u2'").await, 0);
+        assert_eq!(world.count("spend_totals where owner_id = 'u2:t' and not budgeted").await, 1);
+        world.post("/user/delete", json!({"user_ids": ["u3"]})).await.ok();
+        assert_eq!(world.count("team_members where user_id in ('u1', 'boss')").await, 2);
+        assert_eq!(world.count("team_members").await, 3, "the team's maker is the third");
+    }
+
+    #[tokio::test]
+    async fn whoever_joins_may_call_the_models_that_the_team_gives_to_new_members() {
+        let (world, boss) = world_with_team().await;
+        world.post("/team/update", json!({"team_id": "t", "default_team_member_models": ["m"]})).await.ok();
+        world.post("/team/member_add", json!({"team_id": "t", "member": {"user_id": "u1"}})).await.ok();
+        let models = "budgets b join team_members m using (budget_id) where b.allowed_models = '{m}'";
+        assert_eq!(world.count(models).await, 1);
+        // It is a member's own, and the team's admin may say otherwise.
+        let body = json!({"team_id": "t", "user_id": "u1", "allowed_models": ["m", "n"]});
+        world.post_as(&boss, "/team/member_update", body).await.ok();
+        assert_eq!(world.count(models).await, 0);
+    }
+
+    #[tokio::test]
     async fn who_does_not_manage_the_team_changes_nothing_and_bad_input_is_told() {
         let (world, boss) = world_with_team().await;
         let stranger = world.user("u2", "internal_user").await;
@@ -393,9 +461,24 @@ mod tests {
             (json!({"team_id": "t", "member": {}}), "member"),
             (json!({"team_id": "t", "member": []}), "member"),
             (json!({"member": {"user_id": "u2"}}), "team_id"),
-            (json!({"team_id": "t", "member": {"user_id": "u2"}, "max_budget_in_team": 5}), "max_budget_in_team"),
+            (json!({"team_id": "t", "member": {"user_id": "u2"}, "max_budget_in_team": []}), "max_budget_in_team"),
+            (json!({"team_id": "t", "member": {"user_id": "u2"}, "allowed_models": "m"}), "allowed_models"),
         ] {
             assert_eq!(world.post("/team/member_add", body).await.issues(), [json!(["body", field])]);
+        }
+        for said in [
+            json!({"max_budget_in_team": -1}),
+            json!({"rpm_limit": -1}),
+            json!({"budget_duration": "soon"}),
+            json!({"temp_budget_increase": 1, "temp_budget_expiry": "soon"}),
+        ] {
+            let mut joins = json!({"team_id": "t", "member": {"user_id": "u2"}});
+            let mut changes = json!({"team_id": "t", "user_id": "boss"});
+            for body in [&mut joins, &mut changes] {
+                body.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+            }
+            world.post("/team/member_add", joins).await.refused(400);
+            world.post("/team/member_update", changes).await.refused(400);
         }
         assert_eq!(
             world.post("/team/member_delete", json!({"team_id": "t"})).await.issues(),

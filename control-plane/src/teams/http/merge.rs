@@ -11,9 +11,9 @@ use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
 use crate::http::path::Names;
-use crate::teams::TeamError;
 use crate::teams::patch::{self, TeamMerge};
 use crate::teams::view::TeamView;
+use crate::teams::{TeamError, members};
 
 type TeamMergeBody = Body<TeamMerge>;
 
@@ -34,11 +34,14 @@ pub(super) async fn merge(
     Body { asked: wanted, unknown }: TeamMergeBody,
 ) -> Result<Changed<TeamView>, Generic> {
     let Names([team_id]) = names;
-    let (change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
+    let (mut change, before) = managed::begin(&app, &actor, Permission::ChangeTeam, &team_id).await?;
     if !wanted.patch.team_id.is_empty() && wanted.patch.team_id != team_id {
         return Err(TeamError::OtherId.into());
     }
-    let team = patch::merge(before.clone(), wanted, moment::now())?;
+    let (now, of_members) = (moment::now(), wanted.patch.of_members.clone());
+    let mut team = patch::merge(before.clone(), wanted, now)?;
+    team.check_rights(&actor, Some(&before))?;
+    members::set_defaults(&mut change, &mut team, of_members, now).await?;
     let (view, published) = managed::finish(change, &before, team, wait).await?;
     Ok(Changed { view, published, unknown })
 }

@@ -14,6 +14,7 @@ mod merge;
 mod models;
 mod new;
 mod permissions;
+mod reset_member;
 mod update;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -38,6 +39,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(members::update))
         .routes(routes!(members::delete))
         .routes(routes!(bulk_members::add))
+        .routes(routes!(reset_member::reset))
         .routes(routes!(models::add))
         .routes(routes!(models::delete))
         .routes(routes!(permissions::list))

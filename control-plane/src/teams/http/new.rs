@@ -3,18 +3,20 @@
 use axum::extract::State;
 use serde_json::Value;
 
+use super::members::check_member;
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
 use crate::audit::{Action, Entry, Noun};
+use crate::budgets::BudgetPatch;
 use crate::change::{Change, Wait};
 use crate::error::Generic;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
-use crate::spend::{self, Owner};
+use crate::teams::defaults::Defaults;
 use crate::teams::making::{self, NewTeam};
 use crate::teams::view::{self, TeamView};
-use crate::teams::{Member, MemberRole, TeamError, store};
+use crate::teams::{Member, MemberRole, TeamError, members, store};
 use crate::users;
 
 type NewTeamBody = Body<NewTeam>;
@@ -34,17 +36,25 @@ pub(super) async fn new(
     wait: Wait,
     Body { asked: new, unknown }: NewTeamBody,
 ) -> Result<Changed<TeamView>, Generic> {
-    actor.may(Permission::CreateTeam, &Subject::Anything)?;
+    actor.may(Permission::CreateTeam, &Subject::NewTeam { organization_id: new.organization_id() })?;
     let now = moment::now();
-    let mut team = making::make(new, now)?;
     let mut change = Change::begin(&app, &actor).await?;
+    let defaults = Defaults::read(&mut change).await.map_err(TeamError::from)?;
+    let (mut team, of_members) = making::make(new, defaults, now)?;
+    team.check_rights(&actor, None)?;
+    team.check_organization(change.db(), None).await?;
+    for member in team.members.iter().filter(|_| !actor.is_admin()) {
+        check_member(change.db(), &actor, member).await?;
+    }
     team.members = users::join(&mut change, team.members, &team.team_id, now).await?;
     if let Some(maker) = &actor.user_id {
         team.add(Member { role: MemberRole::Admin, user_id: Some(maker.clone()), user_email: None });
     }
+    members::set_defaults(&mut change, &mut team, of_members, now).await?;
     let inserted = store::insert(change.db(), &team).await;
     inserted.map_err(|error| TeamError::from_insert(error, &team.team_id))?;
     team.keep_budgets(change.db(), None).await?;
+    members::settle(&mut change, None, &team, &BudgetPatch::default(), now).await?;
     change.note(Entry {
         action: Action::Created,
         noun: Noun::Team,
@@ -52,10 +62,9 @@ pub(super) async fn new(
         before: None,
         after: Some(view::for_audit(&team)),
     });
-    let total = spend::total(change.db(), Owner::Team, &team.team_id).await?;
+    let mut view = view::view(change.db(), team).await?;
     let published = change.commit(wait).await?;
 
-    let mut view = TeamView::of(team, total);
     // Here, and only here, LiteLLM writes the aliases as text.
     if let Some(aliases) = view.litellm_model_table.get_mut("model_aliases") {
         *aliases = Value::String(aliases.to_string());

@@ -4,16 +4,18 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::managed;
 use crate::access::{Actor, Permission, Subject};
 use crate::app::App;
+use crate::budgets::BudgetPatch;
 use crate::change::{Change, Wait};
 use crate::error::Generic;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment;
 use crate::teams::patch::{self, TeamPatch};
-use crate::teams::view::{self, TeamView};
-use crate::teams::{TeamError, note_update, store};
+use crate::teams::view::TeamView;
+use crate::teams::{TeamError, members, store};
 
 type TeamPatchBody = Body<TeamPatch>;
 
@@ -49,11 +51,11 @@ pub(super) async fn update(
         None => return Err(actor.no_access_to_team(&wanted.team_id).into()),
     };
     actor.may(Permission::ChangeTeam, &Subject::Team(&before))?;
-    let team = patch::apply(before.clone(), wanted, moment::now())?;
-    store::update(change.db(), &team).await?;
-    team.keep_budgets(change.db(), Some(&before)).await?;
-    note_update(&mut change, &before, &team);
-    let data = view::view(change.db(), team).await?;
+    let (now, of_members) = (moment::now(), wanted.of_members.clone());
+    let mut team = patch::apply(before.clone(), wanted, now)?;
+    team.check_rights(&actor, Some(&before))?;
+    members::set_defaults(&mut change, &mut team, of_members, now).await?;
+    let data = managed::put(&mut change, &before, team, &BudgetPatch::default()).await?;
     let published = change.commit(wait).await?;
     Ok(Changed { view: UpdatedTeam { team_id: data.team_id.clone(), data }, published, unknown })
 }

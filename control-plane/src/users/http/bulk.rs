@@ -19,7 +19,7 @@ use crate::http::fields::{self, Field, Form, Issue, Request, Shape, optional};
 use crate::http::moment;
 use crate::users::patch::{self, Anyones, UserPatch};
 use crate::users::view::{self, UserView};
-use crate::users::{self, User, UserError, store};
+use crate::users::{self, Defaults, User, UserError, store};
 
 /// Most users who are named in one call.
 const NAMED: usize = 500;
@@ -110,6 +110,7 @@ pub(super) async fn update(
     actor.may(Permission::ChangeUsers, &Subject::Anything)?;
     let now = moment::now();
     let mut change = Change::begin(&app, &actor).await?;
+    let defaults = Defaults::read(&mut change).await.map_err(UserError::from)?;
     let targets = match wanted.whom {
         Whom::Named(patches) => named(change.db(), patches).await?,
         Whom::All(patch) => everybody(change.db(), *patch, now).await?,
@@ -119,7 +120,7 @@ pub(super) async fn update(
     let mut seen = HashSet::new();
     for (found, patch) in targets {
         let (user_id, user_email) = (patch.user_id.clone(), patch.email.clone());
-        let error = match change_one(&mut change, found, patch, &mut seen, now).await {
+        let error = match change_one(&mut change, found, patch, &mut seen, &defaults, now).await {
             Ok(user) => {
                 changed.push(user);
                 None
@@ -169,7 +170,7 @@ async fn named(db: &mut PgConnection, patches: Vec<UserPatch>) -> Result<Vec<Tar
 /// All users, locked in one order.
 async fn everybody(db: &mut PgConnection, patch: UserPatch, now: OffsetDateTime) -> Result<Vec<Target>, UserError> {
     // What nobody can have is told once and not of each user.
-    patch::apply(User::bare(None, now), patch.clone(), now)?;
+    patch::apply(User::bare(None, now), patch.clone(), &Defaults::default(), now)?;
     let ids = store::ids(db, i64::try_from(ALL + 1).unwrap_or(i64::MAX)).await?;
     if ids.len() > ALL {
         return Err(UserError::TooMany(ALL));
@@ -189,6 +190,7 @@ async fn change_one(
     found: Option<User>,
     patch: UserPatch,
     seen: &mut HashSet<String>,
+    defaults: &Defaults,
     now: OffsetDateTime,
 ) -> Result<User, UserError> {
     let Some(before) = found else {
@@ -197,7 +199,7 @@ async fn change_one(
     if !seen.insert(before.user_id.clone()) {
         return Err(UserError::Twice(before.user_id));
     }
-    let user = patch::apply(before.clone(), patch, now)?;
+    let user = patch::apply(before.clone(), patch, defaults, now)?;
     let mut step = change.db().begin().await?;
     store::update(&mut step, &user).await.map_err(|error| UserError::from_insert(error, &user))?;
     user.keep_budgets(&mut step, Some(&before)).await?;

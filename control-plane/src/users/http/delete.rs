@@ -14,7 +14,7 @@ use crate::http::fields::{Field, Form, Issue, Request, Shape, required};
 use crate::http::moment;
 use crate::spend::Owner;
 use crate::users::{UserError, store, view};
-use crate::{keys, teams};
+use crate::{keys, organizations, teams};
 
 /// Which users to delete.
 #[derive(Debug)]
@@ -66,6 +66,7 @@ pub(super) async fn delete(
             return Err(UserError::Joining(user.user_id.clone()).into());
         }
     }
+    organizations::dismiss(change.db(), &user_ids).await?;
     keys::remove_of_users(&mut change, &user_ids).await?;
     store::delete(change.db(), &user_ids).await?;
     budgets::forget(change.db(), Owner::User, &user_ids).await?;

@@ -11,12 +11,12 @@ use crate::error::Generic;
 use crate::http::answer::Changed;
 use crate::http::body::Body;
 use crate::http::moment::{self, Moment};
-use crate::keys::{self, Minted};
+use crate::keys::{self, Minted, Rules};
 use crate::spend::Total;
 use crate::teams::{self, Member, MemberRole};
 use crate::users::making::{self, NewUser};
 use crate::users::view::UserView;
-use crate::users::{self, UserError};
+use crate::users::{self, Defaults, UserError};
 
 type NewUserBody = Body<NewUser>;
 
@@ -54,17 +54,25 @@ pub(super) async fn new(
     actor.may(Permission::CreateUser, &Subject::Anything)?;
     let now = moment::now();
     let wanted_key = new.key.take();
-    let user = making::make(new, now)?;
     let mut change = Change::begin(&app, &actor).await?;
+    let defaults = Defaults::read(&mut change).await.map_err(UserError::from)?;
+    let has_own_teams = new.teams.is_some();
+    let user = making::make(new, &defaults, now)?;
     // Teams first, as everybody locks them before users.
-    let member = Member { role: MemberRole::User, user_id: Some(user.user_id.clone()), user_email: user.email.clone() };
-    teams::admit(&mut change, &user.teams, &member, now).await?;
+    let role = |team_id: &String| match defaults.teams().iter().find(|team| team.team_id == *team_id) {
+        Some(team) if !has_own_teams => team.role,
+        Some(_) | None => MemberRole::User,
+    };
+    let member = |role| Member { role, user_id: Some(user.user_id.clone()), user_email: user.email.clone() };
+    let places: Vec<_> = user.teams.iter().map(|team_id| (team_id.clone(), member(role(team_id)))).collect();
+    teams::admit(&mut change, &places, now).await?;
     users::add(&mut change, &user).await?;
-    let duration = wanted_key.as_ref().and_then(|key| key.duration.clone());
     let minted = match wanted_key {
         Some(mut key) => {
             key.user_id = Some(user.user_id.clone());
-            let minted = keys::mint(key, &actor, now, rand::random()).map_err(UserError::from)?;
+            key.models.clone_from(&user.models);
+            let rules = Rules::read(&mut change).await.map_err(UserError::from)?;
+            let minted = keys::mint(key, None, &rules, &actor, now, rand::random()).map_err(UserError::from)?;
             keys::add(&mut change, &minted.key).await.map_err(UserError::from)?;
             Some(minted)
         }
@@ -72,11 +80,12 @@ pub(super) async fn new(
     };
     let published = change.commit(wait).await?;
 
-    let view = made(minted, duration, actor.user_id, UserView::of(user, Total::default()));
+    let view = made(minted, actor.user_id, UserView::of(user, Total::default()));
     Ok(Changed { view, published, unknown })
 }
 
-fn made(minted: Option<Minted>, duration: Option<String>, created_by: Option<String>, user: UserView) -> MadeUser {
+fn made(minted: Option<Minted>, created_by: Option<String>, user: UserView) -> MadeUser {
+    let duration = minted.as_ref().and_then(|minted| minted.duration.clone());
     let (key, value) = minted.map(|minted| (minted.key, minted.value)).unzip();
     let token = key.as_ref().map(|key| key.hash.to_string());
     MadeUser {

@@ -13,7 +13,7 @@ use crate::http::body::Body;
 use crate::http::moment;
 use crate::users::patch::{self, UserPatch};
 use crate::users::view::{self, UserView};
-use crate::users::{self, UserError, store};
+use crate::users::{self, Defaults, UserError, store};
 
 type UserPatchBody = Body<UserPatch>;
 
@@ -57,17 +57,21 @@ pub(super) async fn update(
     if !actor.is_admin() {
         wanted.check_own()?;
     }
+    let defaults = Defaults::read(&mut change).await.map_err(UserError::from)?;
     let user = match found {
         Some(before) => {
-            let user = patch::apply(before.clone(), wanted, now)?;
+            let user = patch::apply(before.clone(), wanted, &defaults, now)?;
             store::update(change.db(), &user).await.map_err(|error| UserError::from_insert(error, &user))?;
             user.keep_budgets(change.db(), Some(&before)).await?;
             users::note_update(&mut change, &before, &user);
             user
         }
         None => {
-            let user = patch::unknown(&wanted, now);
-            let user = patch::apply(user, wanted, now)?;
+            let mut user = patch::unknown(&wanted, now);
+            if !wanted.says_budget() {
+                defaults.fill_internal(&mut user);
+            }
+            let user = patch::apply(user, wanted, &defaults, now)?;
             users::add(&mut change, &user).await?;
             user
         }

@@ -39,8 +39,31 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     ),
     differs(
         "Members of teams",
-        &["POST /team/member_add", "POST /team/member_update", "POST /team/member_delete"],
-        "roles; budgets, limits and models of members are refused until they are kept; a team's admin needs no licence",
+        &[
+            "POST /team/member_add",
+            "POST /team/member_update",
+            "POST /team/member_delete",
+            "POST /team/{team_id}/member/{user_id}/reset_spend",
+        ],
+        "a team's admin needs no licence; a member's own budget begins as the team's for all members and changes in what is said; what `member_update` answers is the budget that the member has then; `reset_to` may be left out and is 0",
+    ),
+    differs(
+        "Organizations",
+        &[
+            "POST /organization/new",
+            "PATCH /organization/update",
+            "PATCH /v2/organization/{organization_id}",
+            "DELETE /organization/delete",
+            "GET /organization/list",
+            "GET /organization/info",
+            "POST /organization/info",
+        ],
+        "an organization's own admins change its name and metadata, proxy admins what it may spend and call; a member who is no admin sees it without its teams and other members; `model_rpm_limit` and `model_tpm_limit` are refused: give them to teams or keys",
+    ),
+    differs(
+        "Members of organizations",
+        &["POST /organization/member_add", "PATCH /organization/member_update", "DELETE /organization/member_delete"],
+        "`max_budget_in_organization` is kept and shown, and nothing is held to it; who is no user yet is added by e-mail address, by id by proxy admins alone",
     ),
     differs(
         "Lists and changes of users",
@@ -81,7 +104,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     differs(
         "Members in bulk",
         &["POST /team/bulk_member_add"],
-        "who cannot join is named and the others do; up to 500, also with `all_users`; budgets of members are refused until they are kept",
+        "who cannot join is named and the others do; up to 500, also with `all_users`",
     ),
     differs(
         "Teams that are open to users",
@@ -196,13 +219,24 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         &["GET /health/readiness"],
         "a data plane is ready once it holds a snapshot, also without database and control plane",
     ),
+    differs(
+        "Readiness in detail",
+        &["GET /health/readiness/details"],
+        "is the control plane's; `litellm_version` is this gateway's, `cache` null and `success_callbacks` empty: there are none yet",
+    ),
+    works("A route to try", &["GET /test"]),
+    differs("Routes", &["GET /routes"], "lists those of the admin API; `name` and `endpoint` are ours"),
+    differs(
+        "Reading settings",
+        &["GET /config/list", "GET /config/field/info"],
+        "for admins and their viewers; secrets are masked, and only fields that do something are listed; `editable` is false: settings are changed in the file",
+    ),
     works("API description", &["GET /openapi.json", "GET /"]),
     later("More on keys", &["POST /team/key/bulk_update", "GET /key/spend/report"]),
     later(
         "More on teams",
         &[
             "GET /team/{team_id}/members/me",
-            "POST /team/{team_id}/member/{user_id}/reset_spend",
             "POST /team/{team_id}/member/{user_id}/reset_budget",
             "GET /team/daily/activity",
             "GET /team/spend/by_user",
@@ -221,23 +255,7 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
     ),
     later("More on customers", &["GET /customer/daily/activity", "GET /end_user/daily/activity"]),
     later("More on budgets", &["GET /provider/budgets"]),
-    later(
-        "Organizations",
-        &[
-            "POST /organization/new",
-            "PATCH /organization/update",
-            "PATCH /v2/organization/{id}",
-            "DELETE /organization/delete",
-            "GET /organization/list",
-            "GET /organization/info",
-            "POST /organization/info",
-            "POST /organization/member_add",
-            "PATCH /organization/member_update",
-            "DELETE /organization/member_delete",
-            "GET /organization/daily/activity",
-            "GET /organization/spend/report",
-        ],
-    ),
+    later("More on organizations", &["GET /organization/daily/activity", "GET /organization/spend/report"]),
     later(
         "More on models",
         &["POST /model_group/make_public", "GET /model/settings", "GET /model/metrics", "GET /model/cost_map/source"],
@@ -255,7 +273,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         "Health",
         &[
             "GET /health",
-            "GET /health/readiness/details",
             "GET /health/services",
             "GET /health/history",
             "GET /health/latest",
@@ -264,7 +281,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
             "GET /health/drain",
             "GET /health/shared-status",
             "POST /health/test_connection",
-            "GET /test",
         ],
     ),
     later(
@@ -272,8 +288,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
         &[
             "POST /config/update",
             "POST /config/field/update",
-            "GET /config/field/info",
-            "GET /config/list",
             "POST /config/field/delete",
             "POST /config/callback/delete",
             "GET /get/config/callbacks",
@@ -284,7 +298,6 @@ pub(super) const ENDPOINTS: &[Endpoints] = &[
             "GET /config/cost_margin_config",
             "GET /settings",
             "GET /active/callbacks",
-            "GET /routes",
             "GET /alerting/settings",
             "… /config_overrides",
         ],

@@ -18,7 +18,7 @@ use crate::http::path::Names;
 use crate::keys::fields::{COLUMNS, KEPT, METADATA};
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, Place};
-use crate::keys::{self, Generated, Key, KeyError, duration, identify, mint, replaced, rights, store};
+use crate::keys::{self, Generated, Key, KeyError, Rules, duration, identify, link, mint, replaced, rights, store};
 use crate::limits::{self, LimitError};
 use crate::spend::Owner;
 use crate::teams;
@@ -137,6 +137,7 @@ async fn regenerate(
     }
     let hash = hash.ok_or_else(|| KeyError::unknown(&said))?;
     let now = moment::now();
+    let chosen = wanted.new_key.clone();
     let value = match wanted.new_key {
         Some(chosen) => mint::checked_value(chosen)?,
         None => mint::random_value(rand::random()),
@@ -151,13 +152,20 @@ async fn regenerate(
     let revoke_at = grace_end(wanted.grace_period.as_deref(), now)?;
 
     let mut change = Change::begin(app, actor).await?;
+    let rules = Rules::read(&mut change).await.map_err(KeyError::from)?;
+    rules.values.check(chosen.as_deref())?;
     let before = store::locked(change.db(), &[hash]).await?.pop().ok_or_else(|| KeyError::unknown(&said))?;
     let team = match &before.team_id {
         Some(team_id) => teams::find(change.db(), team_id).await?,
         None => None,
     };
     actor.may(Permission::RegenerateKey, &Subject::Key(&before, team.as_ref()))?;
-    rights::check_takeover(&before, actor)?;
+    let with_budget = link::effective(change.db(), &before).await?;
+    let own = match actor.key().filter(|_| !actor.is_admin()) {
+        Some(own) => Some(link::effective(change.db(), own).await?),
+        None => None,
+    };
+    rights::check_takeover(&with_budget, actor, own.as_ref())?;
     if let Some(own) = actor.key_hash()
         && keys::by_hash(change.db(), &own).await?.is_none()
     {
@@ -165,7 +173,7 @@ async fn regenerate(
     }
     if wanted.changes == Changes::Fields {
         actor.may(Permission::ChangeKey, &Subject::Key(&before, team.as_ref()))?;
-        rights::check_change(&wanted.patch, &before, actor)?;
+        rights::check_change(&wanted.patch, &with_budget, actor)?;
     }
     if let Patch::To(team_id) = &wanted.patch.team_id {
         // Shared: the team that the key moves to is not deleted meanwhile.
@@ -179,7 +187,7 @@ async fn regenerate(
     };
     let renamed = Key { hash: new_hash, masked: Some(proto::key::masked(&value)), ..before.clone() };
     let wishes = KeyPatch { key: Some(said), ..wanted.patch };
-    let key = patch::apply(renamed.clone(), wishes, actor.user_id.as_deref(), now)?;
+    let key = patch::apply(renamed.clone(), wishes, &rules, actor.user_id.as_deref(), now)?;
 
     // From here on usage waits to be booked: it must not meet accounts that are on their way.
     replaced::lock(change.db()).await?;
