@@ -127,6 +127,22 @@ async fn one_limit_holds_for_five_data_planes_wherever_the_calls_come() -> anyho
     })
     .await?;
 
+    // Wherever a second begins here and there: what a call reserved and did not use is free again.
+    let key = planes.new_key(json!({ "tpm_limit": 40_000 })).await?;
+    let mut modest = hello();
+    modest["max_tokens"] = json!(4_000);
+    for call in 0..40 {
+        planes.at(call % 5, &key).post(PATH, &modest).await?.ok().with_context(|| format!("call {call}"))?;
+        if call % 4 == 3 {
+            eventually("what was reserved is free", WITHIN, async || {
+                let reply = planes.at(call % 5, &key).post(PATH, &hello()).await?;
+                let left: u64 = reply.must_have("x-ratelimit-api_key-remaining-tokens")?.parse()?;
+                Ok((left > 37_000).then_some(()))
+            })
+            .await?;
+        }
+    }
+
     // Calls at once.
     let key = planes.new_key(json!({ "max_parallel_requests": 2 })).await?;
     provider.close_gate();

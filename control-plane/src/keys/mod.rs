@@ -81,6 +81,9 @@ pub(crate) struct Key {
 /// Writes a locked key anew, with its budgets.
 async fn put(db: &mut PgConnection, before: &Key, key: &Key) -> Result<(), KeyError> {
     // Before the key is written: who changes the budget sees the key as it was, or waits until it is written.
+    if let Some(left) = before.budget_id.as_ref().filter(|left| key.budget_id.as_ref() != Some(left)) {
+        budgets::shared(db, left).await?;
+    }
     let shared = link::of(db, key).await?;
     let budgets = link::budgets(key, shared.as_ref())?;
     store::update(db, key).await.map_err(|error| KeyError::from_insert(error, key))?;

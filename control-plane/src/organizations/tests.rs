@@ -73,6 +73,7 @@ async fn a_key_belongs_to_the_organization_of_its_team_and_moves_with_it() {
         json!({"key": key, "organization_id": "p"}),
     ] {
         world.post("/key/update", body.clone()).await.refused(400);
+        world.post("/key/regenerate", body).await.refused(400);
     }
     let published = world.count("change_log where kind = 'key'").await;
     world.post("/team/update", json!({"team_id": "t", "organization_id": "p"})).await.ok();
@@ -82,6 +83,8 @@ async fn a_key_belongs_to_the_organization_of_its_team_and_moves_with_it() {
     assert_eq!(organization(&key).await, Value::Null);
     world.post("/key/update", json!({"key": own, "organization_id": null})).await.ok();
     assert_eq!(organization(&own).await, Value::Null);
+    let again = world.post("/key/regenerate", json!({"key": key, "team_id": "t"})).await.ok();
+    assert_eq!(again["organization_id"], "p", "another value does not leave it behind");
     world.post("/team/update", json!({"team_id": "t", "organization_id": ""})).await.ok();
     assert_eq!(world.count("teams where organization_id is null").await, 2);
 }

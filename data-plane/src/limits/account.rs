@@ -241,6 +241,9 @@ impl Account {
             let has_begun_anew = self.ends_at_ms != 0 && ends_at_ms != self.ends_at_ms;
             self.before =
                 (!has_begun_anew).then(|| Before { booked: self.booked, ours, until_ms: now_ms + HEARD_WITHIN_MS });
+            if has_begun_anew {
+                self.elsewhere = None;
+            }
             (self.version, self.booked, self.ends_at_ms) = (total.version, booked, ends_at_ms);
         }
     }
@@ -267,7 +270,7 @@ impl Account {
     fn go_to(&mut self, now_ms: i64) {
         if self.ends_at_ms != 0 && now_ms >= self.ends_at_ms {
             self.ended_at_ms = std::mem::take(&mut self.ends_at_ms);
-            (self.booked, self.before) = (0, None);
+            (self.booked, self.before, self.elsewhere) = (0, None, None);
             let undelivered = std::mem::take(&mut self.unbooked).saturating_add(std::mem::take(&mut self.owed));
             // What there are receipts for is booked already, and will not be told again.
             let told: i64 = self.receipts.drain(..).map(|receipt| receipt.ours).sum();

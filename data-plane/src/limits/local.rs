@@ -218,6 +218,11 @@ impl Counters {
         Some((Standing { under_way: counts.under_way(), accounts }, sequence()))
     }
 
+    /// All of whom there is anything to tell.
+    pub(super) fn everybody(&self) -> Vec<(Owner, Box<str>)> {
+        self.all().map(|(Id(owner, id), _)| (owner, id)).collect()
+    }
+
     /// Those of whom others have to be told who knew nothing before.
     pub(super) fn worth_telling(&self, now_ms: i64) -> Vec<(Owner, Box<str>)> {
         self.all()

@@ -107,8 +107,10 @@ impl Drop for Taken {
                 counts.unstage(at, now);
             }
             drop(counts);
-            let Some(redis) = self.redis.as_ref().filter(|_| self.staged_at.is_none()) else { continue };
-            let used = part.reserved.map(|reserved| Count::replaced(reserved.at, reserved.tokens, now, self.used));
+            let Some(redis) = &self.redis else { continue };
+            // What Redis counted of a call that it did not let through, or may have, it does not count under way any more.
+            let reserved = part.reserved.filter(|_| self.staged_at.is_none());
+            let used = reserved.map(|reserved| Count::replaced(reserved.at, reserved.tokens, now, self.used));
             redis.tell(part.shown.owner, std::mem::take(&mut part.id), used.into_iter().flatten());
         }
     }

@@ -78,6 +78,8 @@ impl Redis {
     pub(crate) async fn take(self: &Arc<Self>, demands: &[Demand<'_>], ask: &Ask<'_>) -> Result<Taken, Obstacle> {
         let Some(link) = self.link.load_full() else { return self.take_alone(demands, ask, self.target.when_away) };
         let (mut taken, staged, sequence) = self.counters.stage(demands, ask, || self.next());
+        // Whatever comes of it, also nothing because the client leaves: others are told how it ended.
+        taken.redis = Some(Arc::clone(self));
         let question = Question::new(&self.target.prefix, &self.data_plane_id, demands, &staged, ask, sequence);
         let answer = tokio::time::timeout(self.target.patience, link.take(&question)).await;
         let answer = match answer {
@@ -93,7 +95,6 @@ impl Redis {
         };
         match answer {
             Answer::Granted(granted) => {
-                taken.redis = Some(Arc::clone(self));
                 taken.is_granted(granted.into_iter());
                 Ok(taken)
             }
@@ -125,8 +126,6 @@ impl Redis {
             }
             Answer::None => {
                 drop(taken);
-                // It may have counted the call and not have said so.
-                demands.iter().for_each(|demand| self.tell(demand.owner, demand.id.as_ref().into(), None));
                 self.take_alone(demands, ask, self.target.when_away)
             }
         }
@@ -151,8 +150,8 @@ impl Redis {
         let now = (ask.clock)();
         for (part, demand) in taken.parts.iter_mut().zip(demands) {
             part.id = demand.id.as_ref().into();
-            let tokens = part.reserved.map_or(0, |reserved| reserved.tokens);
-            self.tell(demand.owner, part.id.clone(), [Count::admitted(now, tokens)]);
+            let (at, tokens) = part.reserved.map_or((now, 0), |reserved| (reserved.at, reserved.tokens));
+            self.tell(demand.owner, part.id.clone(), [Count::admitted(at, tokens)]);
         }
         Ok(taken)
     }

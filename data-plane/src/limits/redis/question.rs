@@ -12,6 +12,9 @@ use super::super::{Ceilings, Kind, Owner};
 /// Redis has to have counted for so long: a whole window, and the time it takes until all data planes have told it what they know.
 const OLD_ENOUGH_MS: i64 = 65_000;
 
+/// No call has more.
+pub(super) const MOST_TOKENS: u64 = 1 << 40;
+
 /// The keys and arguments, without the script's name.
 pub(super) struct Question {
     keys: Vec<String>,
@@ -77,7 +80,13 @@ impl Question {
     ) -> Self {
         let budgets = staged.iter().map(|staged| staged.budgets.len()).sum::<usize>();
         let mut keys = Vec::with_capacity(2 + 2 * demands.len() + budgets);
-        let mut numbers = vec![whole(sequence), OLD_ENOUGH_MS, whole(ask.tokens), size(demands.len()), size(budgets)];
+        let mut numbers = vec![
+            whole(sequence),
+            OLD_ENOUGH_MS,
+            whole(ask.tokens.min(MOST_TOKENS)),
+            size(demands.len()),
+            size(budgets),
+        ];
         keys.extend([keys::since(prefix), keys::lives(prefix)]);
         for (demand, staged) in demands.iter().zip(staged) {
             keys.push(keys::windows(prefix, demand.owner, &demand.id));

@@ -19,7 +19,7 @@ use super::super::Owner;
 use super::super::window::Second;
 use super::Redis;
 use super::link::Link;
-use super::question::{keys, size, whole};
+use super::question::{MOST_TOKENS, keys, size, whole};
 use crate::clock::{self, Clock};
 use crate::telemetry::metrics;
 
@@ -46,14 +46,19 @@ pub(crate) struct Count {
 impl Count {
     /// A call that Redis was not asked about, with the tokens it reserved.
     pub(super) fn admitted(at: Second, tokens: u64) -> Self {
-        Self { at, requests: 1, tokens: whole(tokens) }
+        Self { at, requests: 1, tokens: few(tokens) }
     }
 
     /// Tokens were reserved, and others used.
     pub(crate) fn replaced(reserved_at: Second, reserved: u64, used_at: Second, used: u64) -> [Self; 2] {
         let count = |at, tokens| Self { at, requests: 0, tokens };
-        [count(reserved_at, -whole(reserved)), count(used_at, whole(used))]
+        [count(reserved_at, -few(reserved)), count(used_at, few(used))]
     }
+}
+
+/// As many tokens as a call can have, whatever a provider says: larger numbers are not exact in Lua.
+fn few(tokens: u64) -> i64 {
+    whole(tokens.min(MOST_TOKENS))
 }
 
 /// Something changed that Redis has to know.
@@ -81,10 +86,8 @@ impl Untold {
     }
 
     fn forget_before(&mut self, second: Second) {
-        self.0.retain(|_, counts| {
-            *counts = counts.split_off(&second);
-            !counts.is_empty()
-        });
+        // The owner stays: what was said of it before does not hold any more.
+        self.0.values_mut().for_each(|counts| *counts = counts.split_off(&second));
     }
 }
 
@@ -116,7 +119,10 @@ impl Teller {
             let redis = Arc::clone(&self.redis);
             let Some(opened) = self.meanwhile(Link::open(&redis.target), &shutdown).await else { return };
             match opened {
-                Ok(link) => self.serve(Arc::new(link), &shutdown).await,
+                Ok(link) => {
+                    self.serve(Arc::new(link), &shutdown).await;
+                    redis.link.store(None);
+                }
                 Err(error) if is_first => {
                     let address = &redis.target.shown;
                     tracing::warn!(%address, %error, on_redis_down = %redis.target.when_away, "Redis cannot be reached: limits are kept without it until it answers");
@@ -181,7 +187,7 @@ impl Teller {
                         self.untold.add(news);
                     }
                     if self.redis.has_missed.swap(false, Ordering::Relaxed) {
-                        self.tell_all();
+                        self.tell_of(redis.counters.everybody());
                     }
                 }
                 _ = again.tick() => self.tell_all(),
@@ -215,7 +221,11 @@ impl Teller {
 
     /// Others have to know of all that this data plane has spent and has under way.
     fn tell_all(&mut self) {
-        for (owner, id) in self.redis.counters.worth_telling(Clock.now_ms()) {
+        self.tell_of(self.redis.counters.worth_telling(Clock.now_ms()));
+    }
+
+    fn tell_of(&mut self, owners: Vec<(Owner, Box<str>)>) {
+        for (owner, id) in owners {
             self.untold.add(News { owner, id, counts: SmallVec::new() });
         }
     }
@@ -236,6 +246,7 @@ impl Teller {
                 tracing::warn!("Redis has lost what it had counted: limits are kept without it for a minute");
                 self.since = since;
                 self.tell_all();
+                self.begin_life(link).await?;
             }
             self.since = since.or(self.since);
         }
@@ -296,6 +307,6 @@ mod tests {
         untold.forget_before(11);
         assert_eq!(untold.0[&(Owner::Key, "k".into())].len(), 1);
         untold.forget_before(13);
-        assert!(untold.0.is_empty(), "an owner without counts is told of with all others");
+        assert!(untold.0[&(Owner::Key, "k".into())].is_empty(), "its owner is told of all the same");
     }
 }

@@ -62,19 +62,23 @@ local function window(key, kind)
   return sum, now
 end
 
--- Counts in a second of the window, which `window` has brought up to date.
+-- Counts in a second of the window, which `window` has brought up to date. What is taken back lies in that second, or in one
+-- beside it: a data plane's seconds begin at another moment than Redis's.
 local function count(key, kind, second, newest, amount)
-  if amount == 0 or second > newest or newest - second >= SLOTS then
-    return
+  local places = amount < 0 and {second, second - 1, second + 1} or {second}
+  for _, place in ipairs(places) do
+    if amount ~= 0 and place <= newest and newest - place < SLOTS then
+      local slot, part = kind .. place % SLOTS, amount
+      if amount < 0 then
+        part = -math.min(-amount, tonumber(redis.call('HGET', key, slot) or 0))
+      end
+      redis.call('HINCRBY', key, slot, part)
+      redis.call('HINCRBY', key, kind .. 's', part)
+      redis.call('HSET', key, kind .. 'n', newest)
+      redis.call('EXPIRE', key, 120)
+      amount = amount - part
+    end
   end
-  local slot = kind .. second % SLOTS
-  if amount < 0 then
-    amount = -math.min(-amount, tonumber(redis.call('HGET', key, slot) or 0))
-  end
-  redis.call('HINCRBY', key, slot, amount)
-  redis.call('HINCRBY', key, kind .. 's', amount)
-  redis.call('HSET', key, kind .. 'n', newest)
-  redis.call('EXPIRE', key, 120)
 end
 
 local function numbers(line)

@@ -18,7 +18,9 @@ use crate::http::path::Names;
 use crate::keys::fields::{COLUMNS, KEPT, METADATA};
 use crate::keys::patch::{self, KeyPatch};
 use crate::keys::view::{self, Place};
-use crate::keys::{self, Generated, Key, KeyError, Rules, duration, identify, link, mint, replaced, rights, store};
+use crate::keys::{
+    self, Generated, Key, KeyError, Rules, duration, identify, link, mint, organization, replaced, rights, store,
+};
 use crate::limits::{self, LimitError};
 use crate::spend::Owner;
 use crate::teams;
@@ -187,7 +189,8 @@ async fn regenerate(
     };
     let renamed = Key { hash: new_hash, masked: Some(proto::key::masked(&value)), ..before.clone() };
     let wishes = KeyPatch { key: Some(said), ..wanted.patch };
-    let key = patch::apply(renamed.clone(), wishes, &rules, actor.user_id.as_deref(), now)?;
+    let mut key = patch::apply(renamed.clone(), wishes, &rules, actor.user_id.as_deref(), now)?;
+    organization::settle(change.db(), &before, &mut key).await?;
 
     // From here on usage waits to be booked: it must not meet accounts that are on their way.
     replaced::lock(change.db()).await?;
