@@ -28,6 +28,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(20);
 /// The pause before Redis is tried again is between these.
 const PAUSE: std::ops::Range<f64> = 2.0..5.0;
 const OWNERS_AT_ONCE: usize = 128;
+const LINGER: Duration = Duration::from_millis(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// What is counted in a window that is over is forgotten.
 const WINDOW: Second = 61;
@@ -144,10 +145,20 @@ impl Teller {
         loop {
             tokio::select! {
                 done = &mut done => return Some(done),
-                Some(news) = self.heard.recv() => self.untold.add(news),
+                () = self.hear() => {}
                 _ = forget.tick() => self.untold.forget_before(clock::seconds().saturating_sub(WINDOW)),
                 () = shutdown.cancelled() => return None,
             }
+        }
+    }
+
+    /// Hears what comes within a few milliseconds: calls would wake us once each otherwise.
+    async fn hear(&mut self) {
+        let Some(news) = self.heard.recv().await else { return std::future::pending().await };
+        self.untold.add(news);
+        tokio::time::sleep(LINGER).await;
+        while let Ok(news) = self.heard.try_recv() {
+            self.untold.add(news);
         }
     }
 
@@ -181,11 +192,7 @@ impl Teller {
             }
             let redis = Arc::clone(&self.redis);
             tokio::select! {
-                news = self.heard.recv() => {
-                    news.into_iter().for_each(|news| self.untold.add(news));
-                    while let Ok(news) = self.heard.try_recv() {
-                        self.untold.add(news);
-                    }
+                () = self.hear() => {
                     if self.redis.has_missed.swap(false, Ordering::Relaxed) {
                         self.tell_of(redis.counters.everybody());
                     }
