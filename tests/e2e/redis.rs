@@ -132,15 +132,13 @@ async fn one_limit_holds_for_five_data_planes_wherever_the_calls_come() -> anyho
     let mut modest = hello();
     modest["max_tokens"] = json!(4_000);
     for call in 0..40 {
-        planes.at(call % 5, &key).post(PATH, &modest).await?.ok().with_context(|| format!("call {call}"))?;
-        if call % 4 == 3 {
-            eventually("what was reserved is free", WITHIN, async || {
-                let reply = planes.at(call % 5, &key).post(PATH, &hello()).await?;
-                let left: u64 = reply.must_have("x-ratelimit-api_key-remaining-tokens")?.parse()?;
-                Ok((left > 37_000).then_some(()))
-            })
-            .await?;
-        }
+        let client = planes.at(call % 5, &key);
+        eventually(&format!("call {call} fits"), WITHIN, async || match client.post(PATH, &modest).await?.status {
+            200 => Ok(Some(())),
+            429 => Ok(None),
+            status => anyhow::bail!("{status}"),
+        })
+        .await?;
     }
 
     // Calls at once.
@@ -231,8 +229,10 @@ async fn a_redis_that_lost_everything_is_told_again_and_not_believed_for_a_minut
 async fn without_redis_calls_are_refused_or_let_through_where_that_is_asked_for() -> anyhow::Result<()> {
     let mut redis = Redis::in_use().await?;
     let (_provider, mut planes) = sharing(&redis, 2).await?;
-    planes.restart(0, &[("TURNPIKE_ON_REDIS_DOWN", "deny")]).await?;
-    planes.restart(1, &[("TURNPIKE_ON_REDIS_DOWN", "allow")]).await?;
+    // Patient: a Redis that is late on a busy machine is not what this is about.
+    let patient = ("TURNPIKE_REDIS_PATIENCE_MS", "10000");
+    planes.restart(0, &[("TURNPIKE_ON_REDIS_DOWN", "deny"), patient]).await?;
+    planes.restart(1, &[("TURNPIKE_ON_REDIS_DOWN", "allow"), patient]).await?;
     all_share(&planes).await?;
     let key = planes.new_key(json!({ "rpm_limit": 4 })).await?;
     let free = planes.new_key(json!({})).await?;
