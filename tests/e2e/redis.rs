@@ -196,7 +196,7 @@ async fn a_redis_that_stands_still_delays_a_few_calls_by_a_little_and_each_plane
 #[tokio::test]
 async fn a_redis_that_lost_everything_is_told_again_and_not_believed_for_a_minute() -> anyhow::Result<()> {
     let mut redis = Redis::in_use().await?;
-    let (provider, planes) = sharing(&redis, 2).await?;
+    let (provider, planes) = sharing_with(&redis, 2, "10000").await?;
     let budget = planes.new_key(json!({ "max_budget": usd(worth(20)) })).await?;
     ensure!(served(&planes.at(0, &budget), 12, 422).await? == 12);
     redis.kill_nine()?;

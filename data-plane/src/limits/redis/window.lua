@@ -72,11 +72,14 @@ local function count(key, kind, second, newest, amount)
       if amount < 0 then
         part = -math.min(-amount, tonumber(redis.call('HGET', key, slot) or 0))
       end
-      redis.call('HINCRBY', key, slot, part)
-      redis.call('HINCRBY', key, kind .. 's', part)
-      redis.call('HSET', key, kind .. 'n', newest)
-      redis.call('EXPIRE', key, 120)
-      amount = amount - part
+      -- Nothing is there to take back: a zero with a sign would be no number to Redis.
+      if part ~= 0 then
+        redis.call('HINCRBY', key, slot, part)
+        redis.call('HINCRBY', key, kind .. 's', part)
+        redis.call('HSET', key, kind .. 'n', newest)
+        redis.call('EXPIRE', key, 120)
+        amount = amount - part
+      end
     end
   end
 end
