@@ -74,7 +74,7 @@ pub(crate) enum TakeoverError {
     VaultKey,
     #[error("another import into this database is running: wait for its end")]
     Running,
-    #[error("writing what was imported: {0}")]
+    #[error("what was imported cannot be written here")]
     Ours(#[from] sqlx::Error),
     #[error("checking what is imported: {0}")]
     Rule(String),

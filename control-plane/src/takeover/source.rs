@@ -30,9 +30,7 @@ pub(crate) enum SourceError {
         "--from is no Postgres URL: give the DATABASE_URL of the LiteLLM proxy, postgresql://user:password@host:5432/name"
     )]
     Url,
-    #[error(
-        "the database {place} to import from cannot be reached: {source}. Check --from, and that Postgres runs there"
-    )]
+    #[error("the database {place} to import from cannot be reached: check --from, and that Postgres runs there")]
     Unreachable { place: String, source: sqlx::Error },
     #[error("the database {place} to import from did not answer within {} s", ANSWERS_WITHIN.as_secs())]
     Silent { place: String },
@@ -43,7 +41,7 @@ pub(crate) enum SourceError {
     NotLitellm { place: String, schema: String },
     #[error("the table {table} to import from has no column {column}: this version of LiteLLM is not known here")]
     Column { table: &'static str, column: &'static str },
-    #[error("reading {table} of the database to import from: {source}")]
+    #[error("{table} of the database to import from cannot be read")]
     Read { table: String, source: sqlx::Error },
 }
 
@@ -190,6 +188,18 @@ fn cleaned(url: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_and_not_in_every_link_of_the_chain() {
+        let source = || sqlx::Error::PoolClosed;
+        for error in [
+            SourceError::Unreachable { place: "db on h".to_owned(), source: source() },
+            SourceError::Read { table: "T".to_owned(), source: source() },
+        ] {
+            let told = format!("{:#}", anyhow::Error::from(error));
+            assert_eq!(told.matches(&source().to_string()).count(), 1, "{told}");
+        }
+    }
 
     #[test]
     fn a_url_of_prismas_is_read_and_its_schema_found() {
